@@ -1,0 +1,37 @@
+# make run    install what the app needs into .venv (once) and serve it; PORT=8000 or ARGS="--port 8000"
+# make test   install what the tests need too (Chromium included) and run them
+# make check  lint, format and types
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+TESTS ?= tests
+
+.PHONY: run test check clean
+
+run: $(VENV)/.run
+	@exec $(BIN)/python app.py $(ARGS)
+
+test: $(VENV)/.test
+	@sh tests/chromium.sh $(BIN)
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/.test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# The stamps make a second call start at once, without network.
+$(VENV)/.run: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; \
+	sys.exit("Python 3.11 or newer is needed; this is %d.%d. Try: make run PYTHON=python3.12" % v[:2] if v < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements-test.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV)
