@@ -1,0 +1,1 @@
+"""Networks and nothing else: no files, no printing, no optimizers."""

@@ -1,0 +1,101 @@
+"""AE and VAE with a vector latent: Kingma & Welling 2013, Auto-Encoding Variational Bayes, arXiv:1312.6114.
+
+One network; the VAE's encoder predicts a mean and a log-variance where the AE's predicts the latent itself.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from vq.codec import Encoded, check_picture, check_vector
+from vq.models.layers import decoder_stack, encoder_stack
+
+
+class AEOutput(NamedTuple):
+    """x_hat (B,3,H,W), not clamped; z (B,D)."""
+
+    x_hat: Tensor
+    z: Tensor
+
+
+class VAEOutput(NamedTuple):
+    """x_hat (B,3,H,W), not clamped; z (B,D) drawn from N(mean, exp(logvar)); mean and logvar (B,D)."""
+
+    x_hat: Tensor
+    z: Tensor
+    mean: Tensor
+    logvar: Tensor
+
+
+class AE(ModelMixin, ConfigMixin):
+    """Deterministic autoencoder: (B,3,S,S) in [-1,1] -> (B,D) -> (B,3,S,S), S = image_size.
+
+    widths: channels at S/2, S/4, ...; depths: residual blocks at each. D = latent_dim.
+    """
+
+    factor: int | None = None
+    codebook_size: int | None = None
+    codebook: Tensor | None = None
+    heads = 1  # vectors of latent_dim that the encoder ends in
+
+    @register_to_config
+    def __init__(
+        self,
+        image_size: int = 64,
+        latent_dim: int = 128,
+        widths: Sequence[int] = (32, 64, 128, 256),
+        depths: Sequence[int] = (0, 1, 1, 0),
+    ):
+        super().__init__()
+        self.image_size, self.latent_dim = image_size, latent_dim
+        self.grid = image_size // 2 ** len(widths)
+        flat = widths[-1] * self.grid**2
+        self.encoder = nn.Sequential(
+            encoder_stack(widths, depths), nn.Flatten(), nn.Linear(flat, self.heads * latent_dim)
+        )
+        self.expand = nn.Linear(latent_dim, flat)
+        self.decoder = decoder_stack(widths, depths)
+
+    def forward(self, x_B3HW: Tensor) -> AEOutput:
+        z = self.encoder(x_B3HW)
+        return AEOutput(self.generate(z), z)
+
+    def generate(self, z_BD: Tensor) -> Tensor:
+        """z (B,D) -> (B,3,H,W), not clamped: the decoder as training sees it."""
+        return self.decoder(self.expand(z_BD).unflatten(1, (-1, self.grid, self.grid)))
+
+    def encode(self, x_B3HW: Tensor) -> Encoded:
+        """x (B,3,S,S) in [-1,1] -> Encoded with z (B,D): the latent, or the posterior mean."""
+        check_picture(x_B3HW, dtype=self.dtype, factor=None, image_size=self.image_size)
+        return Encoded(self.encoder(x_B3HW)[:, : self.latent_dim])
+
+    def decode(self, z_BD: Tensor) -> Tensor:
+        """z (B,D) -> (B,3,S,S), clamped to [-1,1]."""
+        check_vector(z_BD, self.latent_dim, self.dtype)
+        return self.generate(z_BD).clamp(-1, 1)
+
+    def lookup(self, tokens_Bhw: Tensor) -> Tensor:
+        raise ValueError("tokens: this codec has no codebook")
+
+    def quantize(self, pre_BDhw: Tensor) -> Encoded:
+        raise ValueError("pre: this codec has no codebook")
+
+
+class VAE(AE):
+    """Variational autoencoder: the same network with a Gaussian head. `encode` returns the posterior mean."""
+
+    heads = 2
+
+    def posterior(self, x_B3HW: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B,3,S,S) -> mean (B,D), log-variance (B,D). The clamp only keeps exp() finite."""
+        mean, logvar = self.encoder(x_B3HW).chunk(2, 1)
+        return mean, logvar.clamp(-30, 20)
+
+    def forward(self, x_B3HW: Tensor) -> VAEOutput:  # type: ignore[override]
+        mean, logvar = self.posterior(x_B3HW)
+        z = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
+        return VAEOutput(self.generate(z), z, mean, logvar)

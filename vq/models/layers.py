@@ -1,0 +1,67 @@
+"""The few layers every autoencoder here is made of.
+
+Pre-activation residual blocks (He et al. 2016, arXiv:1603.05027) without normalisation: their last convolution starts
+at zero, so a fresh network is close to linear and trains stably (Zhang et al. 2019, Fixup, arXiv:1901.09321). Nothing
+mixes distant positions, so an edited token changes only the pixels within the decoder's reach, and a picture's size or
+its neighbours in the batch change nothing.
+
+Resolution changes through pixel (un)shuffling (Shi et al. 2016, arXiv:1609.05158): full-resolution layers are what
+costs most on a CPU.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ResBlock(nn.Module):
+    """(B,C,h,w) -> (B,C,h,w): x + conv(relu(conv(relu(x))))."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        for parameter in self.conv2.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(self.conv1(x.relu()).relu())
+
+
+class Up(nn.Module):
+    """(B,C,h,w) -> (B,C',2h,2w) by a convolution and a pixel shuffle.
+
+    The four sub-pixels of a cell start with equal weights, which leaves no checkerboard (Aitken et al. 2017, ICNR,
+    arXiv:1707.02937).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 4 * out_channels, 3, padding=1)
+        with torch.no_grad():
+            for parameter in self.conv.parameters():
+                parameter.copy_(parameter[::4].repeat_interleave(4, 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.pixel_shuffle(self.conv(x), 2)
+
+
+def encoder_stack(widths: Sequence[int], depths: Sequence[int]) -> nn.Sequential:
+    """(B,3,H,W) -> (B,widths[-1],H/f,W/f) with f = 2 ** len(widths); stage i has depths[i] residual blocks."""
+    layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(12, widths[0], 3, padding=1)]
+    for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+        if i:
+            layers.append(nn.Conv2d(widths[i - 1], width, 4, stride=2, padding=1))
+        layers += [ResBlock(width) for _ in range(depth)]
+    return nn.Sequential(*layers, nn.ReLU())
+
+
+def decoder_stack(widths: Sequence[int], depths: Sequence[int]) -> nn.Sequential:
+    """(B,widths[-1],h,w) -> (B,3,f*h,f*w), the mirror of `encoder_stack`; the output is not clamped."""
+    layers: list[nn.Module] = []
+    for i in reversed(range(len(widths))):
+        layers += [ResBlock(widths[i]) for _ in range(depths[i])]
+        if i:
+            layers.append(Up(widths[i], widths[i - 1]))
+    return nn.Sequential(*layers, nn.ReLU(), nn.Conv2d(widths[0], 12, 3, padding=1), nn.PixelShuffle(2))

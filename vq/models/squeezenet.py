@@ -1,0 +1,76 @@
+"""SqueezeNet 1.1 (Iandola et al. 2016, arXiv:1602.07360) as a feature extractor: inference and gradients, no training.
+
+Feature distances in the manner of Zhang et al. 2018 (arXiv:1801.03924), but with unit weights in place of their fitted
+heads: a "SqueezeNet feature distance", not LPIPS.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+TAPS = (1, 4, 7, 9, 10, 11, 12)
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+
+
+class Fire(nn.Module):
+    def __init__(self, channels: int, squeeze: int, expand: int):
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, squeeze, 1)
+        self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
+        self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.squeeze(x).relu()
+        return torch.cat([self.expand1x1(x), self.expand3x3(x)], 1).relu()
+
+
+class SqueezeNet(nn.Module):
+    """The convolutional part of SqueezeNet 1.1. Pictures are (B,3,H,W) in [-1,1], H and W at least 32."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def pool() -> nn.Module:
+            return nn.MaxPool2d(3, 2, ceil_mode=True)
+
+        self.features = nn.Sequential(
+            *(nn.Conv2d(3, 64, 3, stride=2), nn.ReLU(), pool()),
+            *(Fire(64, 16, 64), Fire(128, 16, 64), pool()),
+            *(Fire(128, 32, 128), Fire(256, 32, 128), pool()),
+            *(Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256), Fire(512, 64, 256)),
+        )
+        # torch's pictures are in [-1,1]; ImageNet's statistics are for [0,1]: x/2 + 1/2 is folded in here.
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 2 - 1, persistent=False)
+        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1) * 2, persistent=False)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "SqueezeNet":
+        """Load a safetensors state dict in torchvision's layout; its classifier is left aside. Frozen, eval mode."""
+        state = {k: v for k, v in load_file(path).items() if k.startswith("features.")}
+        model = cls()
+        model.load_state_dict(state, strict=True)
+        return model.eval().requires_grad_(False)
+
+    def taps(self, x_B3HW: Tensor) -> list[Tensor]:
+        """Activations after TAPS, each (B,C,h,w) scaled to unit length over its channels."""
+        x, taps = (x_B3HW - self.mean) / self.std, []
+        for i, layer in enumerate(self.features):
+            x = layer(x)
+            if i in TAPS:
+                taps.append(x * torch.rsqrt(x.square().sum(1, keepdim=True) + 1e-10))
+        return taps
+
+    def distance(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
+        """Feature distance (B,): squared difference of unit activations, mean over positions, summed over taps."""
+        pairs = zip(self.taps(x_B3HW), self.taps(y_B3HW), strict=True)
+        return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in pairs]).sum(0)
+
+    def pooled(self, x_B3HW: Tensor) -> Tensor:
+        """(B,3,H,W) -> (B,512): the last activations averaged over positions."""
+        return self.features((x_B3HW - self.mean) / self.std).mean((2, 3))
