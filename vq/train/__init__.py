@@ -1,0 +1,1 @@
+"""Training: `python -m vq.train NAME --data PATH --out RUN`."""

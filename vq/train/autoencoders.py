@@ -1,0 +1,303 @@
+"""Recipes of the four autoencoders. The table SPECS is all that differs between two runs of one family."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
+from diffusers.training_utils import EMAModel
+from PIL import Image
+from torch import Tensor, nn
+
+from vq import metrics
+from vq.image import sheet
+from vq.models.autoencoder import AE, VAE
+from vq.models.discriminator import PatchDiscriminator
+from vq.models.quantizer import EMACodebook
+from vq.models.squeezenet import SqueezeNet
+from vq.models.vqvae import VQVAE
+from vq.train.loop import cosine
+from vq.train.losses import discriminator_loss, gaussian_kl, generator_loss, sum_of_squares
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One row: the network and how it trains.
+
+    l1, perceptual: weights beside the mean squared error. kl: the VAE's beta. adversary_start: the share of the
+    run after which encoder and codebook freeze and the decoder trains against the discriminator; 1 means never.
+    restart_every: steps between restarts of codes used less than restart_below times the mean.
+    """
+
+    model: type[nn.Module]
+    config: dict[str, Any] = field(default_factory=dict)
+    batch: int = 16
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    ema: float = 0.999
+    kl: float = 1.0
+    l1: float = 0.0
+    perceptual: float = 0.0
+    restart_every: int = 100
+    restart_below: float = 0.03
+    ema_codebook: bool = False
+    adversary_start: float = 1.0
+    adversarial: float = 0.05
+    adversarial_form: str = "hinge"
+    adversarial_perceptual: float = 0.08
+    decoder_lr: float = 2e-4
+    discriminator_lr: float = 4e-4
+    discriminator_widths: tuple[int, ...] = (64, 128, 256)
+
+
+SPECS: dict[str, Spec] = {
+    "ae": Spec(AE, batch=8),
+    "vae": Spec(VAE, batch=8),
+    "vqvae": Spec(VQVAE, {"widths": [48, 160], "unit_length": True}, batch=8, lr=1.2e-3, l1=0.1),
+    "vqgan": Spec(
+        VQVAE,
+        {
+            "widths": [48, 128, 256],
+            "encoder_depths": [0, 1, 1],
+            "decoder_depths": [1, 1, 1],
+            "unit_length": True,
+        },
+        batch=8,
+        restart_every=200,
+        l1=0.1,
+        perceptual=0.03,
+        adversary_start=0.7,
+    ),
+}
+
+
+class VectorRecipe:
+    """AE and VAE: sum of squares, plus beta times the KL term."""
+
+    def __init__(self, spec: Spec):
+        self.spec = spec
+        self.model = cast(AE, spec.model(**spec.config))
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), spec.lr, spec.betas, weight_decay=1e-4)
+        self.ema = EMAModel(self.model.parameters(), decay=spec.ema)
+
+    def prepare(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.net, self.optimizer = accelerator.prepare(self.model, self.optimizer)
+        accelerator.register_for_checkpointing(self.ema)
+
+    def step(self, x: Tensor, progress: float) -> dict[str, Tensor]:
+        with self.accelerator.autocast():
+            out = self.net(x)
+        squares = sum_of_squares(out.x_hat.float(), x)
+        terms = {"squares": squares}
+        if isinstance(self.model, VAE):
+            terms["kl"] = gaussian_kl(out.mean.float(), out.logvar.float()).mean()
+        loss = squares + self.spec.kl * terms.get("kl", torch.zeros(()))
+        descend(self.accelerator, loss, self.optimizer, self.spec.lr * cosine(progress), self.model.parameters())
+        self.ema.step(self.model.parameters())
+        return terms
+
+    def validate(self, x: Tensor) -> tuple[dict[str, float], Image.Image]:
+        y = torch.cat([self.model.decode(self.model.encode(part).z) for part in x.split(32)])
+        return {"psnr": float(metrics.psnr(x, y).mean())}, comparison(x, y)
+
+    def milestone(self) -> str | None:
+        return None
+
+
+class VQRecipe:
+    """VQ-VAE and VQ-GAN: reconstruction + VQ (+ perceptual) losses; the VQ-GAN's decoder then meets a PatchGAN.
+
+    In the adversarial phase encoder and codebook stay as they are, so tokens keep their meaning.
+    """
+
+    def __init__(self, spec: Spec, perceptual: SqueezeNet | None = None):
+        if perceptual is None and (spec.perceptual or spec.adversary_start < 1):
+            raise ValueError("this recipe needs --perceptual PATH, the weights of SqueezeNet 1.1")
+        self.spec, self.perceptual = spec, perceptual
+        self.model = cast(VQVAE, spec.model(**spec.config | ({"beta": 0.0} if spec.ema_codebook else {})))
+        self.discriminator = PatchDiscriminator(spec.discriminator_widths)
+        for module in (self.model, self.discriminator):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = EMAModel(self.model.parameters(), decay=spec.ema)
+        self.codes = CodebookKeeper(self.model, spec)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), spec.lr, spec.betas, weight_decay=0)
+        self.decoder_optimizer = torch.optim.Adam(self.model.decoder.parameters(), spec.decoder_lr, (0.5, 0.9))
+        self.d_optimizer = torch.optim.Adam(self.discriminator.parameters(), spec.discriminator_lr, (0.5, 0.9))
+        self._milestone: str | None = None
+
+    def prepare(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        if self.perceptual is not None:
+            self.perceptual.to(accelerator.device)
+        self.net, self.d_net, self.optimizer, self.decoder_optimizer, self.d_optimizer = accelerator.prepare(
+            self.model, self.discriminator, self.optimizer, self.decoder_optimizer, self.d_optimizer
+        )
+        self.codes.to(accelerator.device)
+        accelerator.register_for_checkpointing(self.ema, self.codes)
+
+    def step(self, x: Tensor, progress: float) -> dict[str, Tensor]:
+        if progress < self.spec.adversary_start:
+            return self._reconstruct(x, progress / self.spec.adversary_start)
+        return self._compete(x, (progress - self.spec.adversary_start) / (1 - self.spec.adversary_start))
+
+    def milestone(self) -> str | None:
+        name, self._milestone = self._milestone, None
+        return name
+
+    def validate(self, x: Tensor) -> tuple[dict[str, float], Image.Image]:
+        encoded = [self.model.encode(part) for part in x.split(32)]
+        y = torch.cat([self.model.decode(e.z) for e in encoded])
+        counts = metrics.code_counts(torch.cat([cast(Tensor, e.tokens) for e in encoded]), self.model.codebook_size)
+        figures = {
+            "psnr": float(metrics.psnr(x, y).mean()),
+            "usage": metrics.usage(counts),
+            "perplexity": metrics.perplexity(counts),
+        }
+        return figures, comparison(x, y)
+
+    def _reconstruct(self, x: Tensor, progress: float) -> dict[str, Tensor]:
+        self.codes.before_step(self.model, x, progress)
+        with self.accelerator.autocast():
+            out = self.net(x)
+            terms = self._distances(out.x_hat, x, self.spec.perceptual)
+        loss = terms["mse"] + self.spec.l1 * terms["l1"] + out.quantized.loss
+        if "perceptual" in terms:
+            loss = loss + self.spec.perceptual * terms["perceptual"]
+        descend(self.accelerator, loss, self.optimizer, self.spec.lr * cosine(progress), self.model.parameters())
+        self.codes.after_step(self, out.pre, out.quantized.tokens, progress)
+        self.ema.step(self.model.parameters())
+        return terms | {"commitment": out.quantized.commitment}
+
+    def _compete(self, x: Tensor, progress: float) -> dict[str, Tensor]:
+        self._freeze()
+        spec, rate = self.spec, cosine(progress)
+        self.discriminator.requires_grad_(False)  # the decoder's step leaves no gradient in it
+        with self.accelerator.autocast():
+            x_hat = self.net(x).x_hat
+            terms = self._distances(x_hat, x, spec.adversarial_perceptual)
+            terms["adversarial"] = generator_loss(self.d_net(x_hat).float(), spec.adversarial_form)
+        # The discriminator starts from nothing: its first verdicts count for little.
+        weight = spec.adversarial * min(1.0, progress / 0.05)
+        loss = terms["l1"] + spec.adversarial_perceptual * terms["perceptual"] + weight * terms["adversarial"]
+        descend(self.accelerator, loss, self.decoder_optimizer, spec.decoder_lr * rate, self.model.decoder.parameters())
+        self.discriminator.requires_grad_(True)
+        with self.accelerator.autocast():
+            d_loss = discriminator_loss(
+                self.d_net(x).float(), self.d_net(x_hat.detach()).float(), spec.adversarial_form
+            )
+        descend(
+            self.accelerator,
+            d_loss,
+            self.d_optimizer,
+            spec.discriminator_lr * rate,
+            self.discriminator.parameters(),
+        )
+        self.ema.step(self.model.parameters())
+        return terms | {"discriminator": d_loss}
+
+    def _distances(self, x_hat: Tensor, x: Tensor, perceptual: float) -> dict[str, Tensor]:
+        x_hat = x_hat.float()
+        terms = {"mse": (x_hat - x).square().mean(), "l1": (x_hat - x).abs().mean()}
+        if perceptual and self.perceptual is not None:
+            terms["perceptual"] = self.perceptual.distance(x_hat, x).mean()
+        return terms
+
+    def _freeze(self) -> None:
+        """Enter the adversarial phase: continue from the averaged weights; only the decoder moves from here on."""
+        self.model.encoder.requires_grad_(False)
+        self.model.quantizer.requires_grad_(False)
+        if not self.codes.frozen:
+            self.codes.frozen.fill_(True)
+            self.ema.copy_to(self.model.parameters())
+            self._milestone = "before_adversary"
+
+
+class CodebookKeeper(nn.Module):
+    """Keeps the codebook alive: places it on real encoder outputs at the start, restarts codes that fall out of use.
+
+    Its buffers make a resumed run exact. `frozen` tells that the adversarial phase has begun.
+    """
+
+    counts: Tensor
+    started: Tensor
+    since: Tensor
+    frozen: Tensor
+
+    def __init__(self, model: VQVAE, spec: Spec):
+        super().__init__()
+        self.spec = spec
+        self.average = EMACodebook(model.quantizer) if spec.ema_codebook else None
+        self.register_buffer("counts", torch.zeros(model.codebook_size, dtype=torch.int64))
+        self.register_buffer("since", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("frozen", torch.zeros((), dtype=torch.bool))
+
+    def before_step(self, model: VQVAE, x: Tensor, progress: float) -> None:
+        """On the first step, place every code on an encoder output."""
+        if self.started:
+            return
+        with torch.no_grad():
+            pre = model.encoder(x).float()
+            codes = torch.arange(model.codebook_size, device=x.device)
+            self._place(model, codes, pre)
+        self.started.fill_(True)
+
+    def after_step(self, recipe: VQRecipe, pre: Tensor, tokens: Tensor, progress: float) -> None:
+        """Count the codes used; every restart_every steps, move the unused ones. None move in the last fifth."""
+        model = recipe.model
+        if self.average is not None:
+            self.average.update(model.quantizer, pre, tokens)
+        self.counts += metrics.code_counts(tokens, model.codebook_size)
+        self.since += 1
+        if self.since < self.spec.restart_every:
+            return
+        dead = (self.counts < self.spec.restart_below * self.counts.float().mean()).nonzero()[:, 0]
+        self.counts.zero_()
+        self.since.zero_()
+        if progress < 0.8 and len(dead):
+            self._place(model, dead, pre.detach())
+            _forget(recipe.optimizer, model.quantizer.codebook_KD, dead)
+            index = next(i for i, p in enumerate(model.parameters()) if p is model.quantizer.codebook_KD)
+            recipe.ema.shadow_params[index][dead] = model.quantizer.codebook_KD.detach()[dead]
+
+    @torch.no_grad()
+    def _place(self, model: VQVAE, codes: Tensor, pre_BDhw: Tensor) -> None:
+        outputs = pre_BDhw.permute(0, 2, 3, 1).flatten(0, 2)
+        vectors = outputs[torch.randint(len(outputs), (len(codes),), device=outputs.device)]
+        # Codes placed on one and the same output would never part.
+        vectors = vectors + 1e-3 * outputs.std() * torch.randn_like(vectors)
+        model.quantizer.codebook_KD[codes] = vectors
+        if self.average is not None:
+            self.average.place(codes, vectors)
+
+
+def descend(
+    accelerator: Accelerator,
+    loss: Tensor,
+    optimizer: torch.optim.Optimizer | AcceleratedOptimizer,
+    lr: float,
+    parameters: Iterable[nn.Parameter],
+) -> None:
+    """One optimizer step at learning rate lr, gradients clipped to norm 1 times the usual scale of Adam's input."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.zero_grad()
+    accelerator.backward(loss)
+    optimizer.step()
+
+
+def comparison(x: Tensor, y: Tensor, count: int = 12) -> Image.Image:
+    """A sheet: pictures above their reconstructions."""
+    return sheet([x[:count], y[:count]], scale=2)
+
+
+def _forget(optimizer: AcceleratedOptimizer | torch.optim.Optimizer, parameter: nn.Parameter, rows: Tensor) -> None:
+    """Zero Adam's moments of these rows: they described the codes that stood there before."""
+    state = optimizer.state.get(parameter, {})
+    for key in ("exp_avg", "exp_avg_sq"):
+        if key in state:
+            state[key][rows] = 0

@@ -1,0 +1,169 @@
+"""Training pictures from folders and zips, drawn reproducibly.
+
+Sample n of a run is a function of (seed, n) alone. Resuming at step s, or sharing a batch between processes, therefore
+needs no stored position and draws the very same pictures.
+"""
+
+import hashlib
+import zipfile
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vq.image import PictureError, fit_square, open_picture, to_tensor
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+VAL_SHARE = 0.05
+
+
+class DataError(ValueError):
+    """A path that holds no usable pictures; the message is one line for the person at the terminal."""
+
+
+class PictureSet:
+    """The pictures of one split of a folder or zip, read when asked for.
+
+    A source with train/ and val/ folders is split by them; any other by a hash of the file names, VAL_SHARE to val.
+    The split "all" is every picture.
+    Raises DataError when the path is missing, is no folder or zip, or has no picture in the split.
+    """
+
+    def __init__(self, path: str | Path, split: str):
+        self.path, self.split = Path(path), split
+        self._zip = _open_zip(self.path)
+        names = self._zip.namelist() if self._zip else _walk(self.path)
+        self.names = _select(sorted(n for n in names if Path(n).suffix.lower() in SUFFIXES), split)
+        if not self.names:
+            raise DataError(f"{path}: no pictures for the split '{split}'")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, i: int) -> Image.Image:
+        """Picture i as RGB. Raises PictureError if it is broken."""
+        name = self.names[i]
+        try:
+            data = self._zip.read(name) if self._zip else (self.path / name).read_bytes()
+        except (OSError, zipfile.BadZipFile) as error:
+            raise PictureError("unreadable", f"{name} can't be read") from error
+        return open_picture(data)
+
+    def tensors(self, size: int, limit: int | None = None, start: int = 0) -> Tensor:
+        """(N,3,size,size) in [-1,1]: centre squares in name order, broken pictures left out. May be empty."""
+        out: list[Tensor] = []
+        for i in range(start, len(self)):
+            if limit is not None and len(out) == limit:
+                break
+            try:
+                out.append(to_tensor(centre(self.read(i), size)))
+            except PictureError:
+                continue
+        return torch.cat(out) if out else torch.empty(0, 3, size, size)
+
+
+def centre(picture: Image.Image, size: int) -> Image.Image:
+    """The size x size centre of the picture, unscaled where it is large enough, else its centre square enlarged."""
+    width, height = picture.size
+    if min(width, height) < size:
+        return fit_square(picture, size)
+    left, top = (width - size) // 2, (height - size) // 2
+    return picture.crop((left, top, left + size, top + size))
+
+
+def random_crop(picture: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
+    """A random square of random scale, resized to size x size, mirrored half of the time.
+
+    Sides are log-uniform between `size` and the short side: as many close-ups as overviews.
+    """
+    short = min(picture.size)
+    side = float(np.exp(rng.uniform(np.log(size), np.log(short)))) if short > size else short
+    left, top = (rng.uniform(0, edge - side) if edge > side else 0.0 for edge in picture.size)
+    if (side, side) != picture.size or side != size:
+        box = (left, top, left + side, top + side)
+        picture = picture.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else picture
+
+
+class Batches:
+    """Batches drawn from several sources, each with its share of the samples.
+
+    `skipped` counts the broken pictures met so far; another takes their place.
+    """
+
+    def __init__(self, sources: Sequence[tuple[PictureSet, float]], size: int, batch: int, seed: int):
+        self.sets = [s for s, _ in sources]
+        weights = np.array([w for _, w in sources], dtype=float)
+        self.shares = weights / weights.sum()
+        self.size, self.batch, self.seed = size, batch, seed
+        self.skipped = 0
+
+    def sample(self, n: int) -> Tensor:
+        """Sample n of the run: (1,3,S,S) in [-1,1]."""
+        rng = np.random.default_rng((self.seed, n))
+        chosen = self.sets[rng.choice(len(self.sets), p=self.shares)]
+        for _ in range(100):
+            try:
+                return to_tensor(random_crop(chosen.read(int(rng.integers(len(chosen)))), self.size, rng))
+            except PictureError:
+                self.skipped += 1
+        raise DataError(f"{chosen.path}: 100 broken pictures in a row")
+
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Tensor:
+        """This process's share of the global batch of `step`: (batch/world,3,S,S) in [-1,1]."""
+        first = step * self.batch
+        return torch.cat([self.sample(n) for n in range(first + rank, first + self.batch, world)])
+
+    def iterate(self, step: int, rank: int = 0, world: int = 1) -> Generator[Tensor, None, None]:
+        """The batches from `step` on, the next one prepared while this one is used."""
+        with ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(self.at, step, rank, world)
+            while True:
+                step += 1
+                batch, ahead = ahead.result(), pool.submit(self.at, step, rank, world)
+                yield batch
+
+
+def parse_source(text: str) -> tuple[str, float]:
+    """ "PATH[:weight]" -> (PATH, weight), weight 1 by default. A colon that no number follows belongs to the path."""
+    path, _, weight = text.rpartition(":")
+    try:
+        value = float(weight)
+    except ValueError:
+        return text, 1.0
+    if not path or not value > 0 or value == float("inf"):
+        raise DataError(f"{text}: expected PATH or PATH:weight with a positive weight")
+    return path, value
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile | None:
+    if path.is_dir():
+        return None
+    if not path.exists():
+        raise DataError(f"{path}: no such folder or zip")
+    try:
+        return zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path}: neither a folder nor a zip") from error
+
+
+def _walk(root: Path) -> list[str]:
+    return [p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()]
+
+
+def _select(names: list[str], split: str) -> list[str]:
+    if split == "all":
+        return names
+    folders = {part for name in names for part in Path(name).parts[:-1]}
+    if {"train", "val"} <= folders:
+        return [n for n in names if split in Path(n).parts[:-1]]
+    return [n for n in names if (_is_val(n) if split == "val" else not _is_val(n))]
+
+
+def _is_val(name: str) -> bool:
+    digest = hashlib.sha256(name.encode()).digest()
+    return int.from_bytes(digest[:4], "big") < VAL_SHARE * 2**32

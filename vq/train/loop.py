@@ -1,0 +1,222 @@
+"""The training loop every model shares: schedule, logging, validation, checkpoints, exact resume.
+
+A `Recipe` knows one model; the loop knows time. Progress runs from 0 to 1 by steps or by minutes. With --steps, a run
+that was stopped and resumed ends with the parameters of an uninterrupted one.
+"""
+
+import json
+import math
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from PIL import Image
+from torch import Tensor
+
+from vq.train.data import Batches
+
+
+class Recipe(Protocol):
+    """How one model trains. `step` runs one optimisation step on x (B,3,S,S), with progress in [0,1)."""
+
+    @property
+    def model(self) -> Any: ...
+
+    @property
+    def ema(self) -> EMAModel: ...
+
+    def prepare(self, accelerator: Accelerator) -> None:
+        """Hand every module, optimizer and further state to the accelerator, once."""
+
+    def step(self, x: Tensor, progress: float) -> dict[str, Tensor]:
+        """Take one step; return scalars to log."""
+
+    def validate(self, x: Tensor) -> tuple[dict[str, float], Image.Image]:
+        """Figures on held-out pictures (N,3,S,S), and a sheet to look at."""
+
+    def milestone(self) -> str | None:
+        """A name when the model as it stands should be kept beside the final one, else None."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and where. Exactly one of minutes and steps is set."""
+
+    out: Path
+    minutes: float | None = None
+    steps: int | None = None
+    resume: bool = False
+    seed: int = 0
+    save_minutes: float = 4.0
+    log_seconds: float = 20.0
+
+
+class Clock:
+    """Steps taken and seconds spent, over all the sessions of a run."""
+
+    def __init__(self, plan: Plan):
+        self.plan, self.step, self.seconds = plan, 0, 0.0
+        self._mark = time.perf_counter()
+
+    def tick(self) -> None:
+        now = time.perf_counter()
+        self.step, self.seconds, self._mark = self.step + 1, self.seconds + now - self._mark, now
+
+    def pause(self) -> None:
+        """Leave out the time since the last tick (validation, saving)."""
+        self._mark = time.perf_counter()
+
+    @property
+    def progress(self) -> float:
+        if self.plan.steps is not None:
+            return self.step / self.plan.steps
+        assert self.plan.minutes is not None
+        return self.seconds / (60 * self.plan.minutes)
+
+    def state_dict(self) -> dict[str, float]:
+        return {"step": self.step, "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.step, self.seconds = int(state["step"]), state["seconds"]
+        self.pause()
+
+
+def cosine(progress: float, warmup: float = 0.02) -> float:
+    """Learning-rate factor: linear warm-up, then half a cosine to zero (Loshchilov & Hutter 2016, arXiv:1608.03983)."""
+    if progress < warmup:
+        return (progress + 1e-3) / (warmup + 1e-3)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
+
+
+@contextmanager
+def averaged(recipe: Recipe) -> Iterator[Any]:
+    """The model with its averaged weights, in eval mode; the weights in training come back afterwards."""
+    parameters = list(recipe.model.parameters())
+    recipe.ema.store(parameters)
+    recipe.ema.copy_to(parameters)
+    recipe.model.eval()
+    try:
+        yield recipe.model
+    finally:
+        recipe.model.train()
+        recipe.ema.restore(parameters)
+
+
+def best_precision(device: torch.device) -> str:
+    """ "bf16" where the hardware multiplies it (a GPU, or a CPU with AMX), else "no": emulated, it is far slower."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "no"
+
+
+class Trainer:
+    """Runs a recipe over batches until its plan is done. Ctrl-C and SIGTERM save first, then end the run."""
+
+    def __init__(self, recipe: Recipe, batches: Batches, held_out: Tensor, plan: Plan, accelerator: Accelerator):
+        self.recipe, self.batches, self.held_out, self.plan = recipe, batches, held_out, plan
+        self.accelerator, self.clock = accelerator, Clock(plan)
+        self.checkpoint = plan.out / "checkpoint"
+        self._stop = False
+        recipe.prepare(accelerator)
+        accelerator.register_for_checkpointing(self.clock)
+
+    def run(self) -> bool:
+        """Train; True when the plan is done, False when it was interrupted."""
+        self.plan.out.mkdir(parents=True, exist_ok=True)
+        if self.plan.resume and self.checkpoint.exists():
+            self.accelerator.load_state(str(self.checkpoint))
+            self._say(f"resumed at step {self.clock.step}")
+        previous = [signal.signal(s, self._interrupt) for s in (signal.SIGINT, signal.SIGTERM)]
+        try:
+            self._loop()
+        finally:
+            for s, handler in zip((signal.SIGINT, signal.SIGTERM), previous, strict=True):
+                signal.signal(s, handler)
+        self.save()
+        return not self._stop
+
+    def _loop(self) -> None:
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        stream = self.batches.iterate(self.clock.step, rank, world)
+        window: dict[str, list[Tensor]] = {}
+        logged = saved = time.perf_counter()
+        self.recipe.model.train()
+        self.clock.pause()
+        while self.clock.progress < 1 and not self._stop:
+            x = next(stream).to(self.accelerator.device, memory_format=torch.channels_last)
+            for key, value in self.recipe.step(x, self.clock.progress).items():
+                window.setdefault(key, []).append(value.detach())
+            self.clock.tick()
+            if name := self.recipe.milestone():
+                self._export(self.plan.out / name)
+            now = time.perf_counter()
+            if now - logged > self.plan.log_seconds:
+                self._log(window, now - logged)
+                window, logged = {}, now
+            if now - saved > 60 * self.plan.save_minutes:
+                self.validate()
+                self.save()
+                logged = saved = time.perf_counter()
+                window = {}
+                self.clock.pause()
+        stream.close()
+
+    def validate(self) -> None:
+        """Figures and a sheet of the averaged model, written to RUN/."""
+        with averaged(self.recipe), torch.no_grad():
+            figures, sheet = self.recipe.validate(self.held_out.to(self.accelerator.device))
+        self._record({"val": figures})
+        self._say("  held out: " + "  ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        if self.accelerator.is_main_process:
+            sheet.save(self.plan.out / "sheet.png")
+
+    def save(self) -> None:
+        """Write the checkpoint beside the old one, then swap: a kill in between leaves one that works."""
+        fresh, old = self.checkpoint.with_suffix(".new"), self.checkpoint.with_suffix(".old")
+        shutil.rmtree(fresh, ignore_errors=True)
+        self.accelerator.save_state(str(fresh))
+        if self.accelerator.is_main_process:
+            shutil.rmtree(old, ignore_errors=True)
+            if self.checkpoint.exists():
+                self.checkpoint.rename(old)
+            fresh.rename(self.checkpoint)
+            shutil.rmtree(old, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+
+    def _export(self, folder: Path) -> None:
+        with averaged(self.recipe) as model:
+            if self.accelerator.is_main_process:
+                model.save_pretrained(folder)
+
+    def _log(self, window: dict[str, list[Tensor]], seconds: float) -> None:
+        means = {k: float(torch.stack(v).float().mean()) for k, v in window.items()}
+        count = max(len(v) for v in window.values())
+        rate = count * self.batches.batch / seconds
+        self._record({"loss": means, "pictures_per_second": rate})
+        share = f"{100 * self.clock.progress:5.1f} %  step {self.clock.step}  {rate:.0f} pictures/s"
+        skipped = f"  {self.batches.skipped} broken pictures skipped" if self.batches.skipped else ""
+        self._say(share + "  " + "  ".join(f"{k} {v:.4g}" for k, v in means.items()) + skipped)
+
+    def _record(self, row: dict[str, object]) -> None:
+        if self.accelerator.is_main_process:
+            with (self.plan.out / "log.jsonl").open("a") as log:
+                log.write(json.dumps({"step": self.clock.step, "seconds": round(self.clock.seconds, 1)} | row) + "\n")
+
+    def _say(self, text: str) -> None:
+        if self.accelerator.is_main_process:
+            print(text, flush=True)
+
+    def _interrupt(self, *_: object) -> None:
+        if self._stop:
+            sys.exit("stopped without saving")
+        self._stop = True
+        self._say("stopping after this step; the checkpoint is saved")
