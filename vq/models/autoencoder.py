@@ -1,6 +1,10 @@
 """AE and VAE with a vector latent: Kingma & Welling 2013, Auto-Encoding Variational Bayes, arXiv:1312.6114.
 
 One network; the VAE's encoder predicts a mean and a log-variance where the AE's predicts the latent itself.
+
+Both ways run through a linear layer and a convolutional stack side by side, and their outputs are added. The stacks
+start at zero, so a fresh network is a linear autoencoder, whose optimum is the PCA (Bourlard & Kamp 1988): training
+starts from there (`start_from_pca`) and the stacks learn what no linear map can do.
 """
 
 from collections.abc import Sequence
@@ -12,7 +16,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from vq.codec import Encoded, check_picture, check_vector
-from vq.models.layers import decoder_stack, encoder_stack
+from vq.models.layers import decoder_stack, encoder_stack, zeroed
 
 
 class AEOutput(NamedTuple):
@@ -34,7 +38,7 @@ class VAEOutput(NamedTuple):
 class AE(ModelMixin, ConfigMixin):
     """Deterministic autoencoder: (B,3,S,S) in [-1,1] -> (B,D) -> (B,3,S,S), S = image_size.
 
-    widths: channels at S/2, S/4, ...; depths: residual blocks at each. D = latent_dim.
+    widths: channels of the stacks at S/2, S/4, ...; depths: residual blocks at each. D = latent_dim.
     """
 
     factor: int | None = None
@@ -47,31 +51,43 @@ class AE(ModelMixin, ConfigMixin):
         self,
         image_size: int = 64,
         latent_dim: int = 128,
-        widths: Sequence[int] = (32, 64, 128, 256),
+        widths: Sequence[int] = (32, 64, 96, 128),
         depths: Sequence[int] = (0, 1, 1, 0),
     ):
         super().__init__()
         self.image_size, self.latent_dim = image_size, latent_dim
         self.grid = image_size // 2 ** len(widths)
-        flat = widths[-1] * self.grid**2
+        pixels, flat = 3 * image_size**2, widths[-1] * self.grid**2
+        self.linear_encoder = nn.Linear(pixels, latent_dim)
         self.encoder = nn.Sequential(
-            encoder_stack(widths, depths), nn.Flatten(), nn.Linear(flat, self.heads * latent_dim)
+            encoder_stack(widths, depths), nn.Flatten(), zeroed(nn.Linear(flat, self.heads * latent_dim))
         )
+        self.linear_decoder = nn.Linear(latent_dim, pixels)
         self.expand = nn.Linear(latent_dim, flat)
         self.decoder = decoder_stack(widths, depths)
+        zeroed(self.decoder[-2])
+
+    @torch.no_grad()
+    def start_from_pca(self, mean_P: Tensor, components_DP: Tensor, std_D: Tensor) -> None:
+        """Make the linear ways a PCA of pictures flattened to P numbers, with latents of unit variance."""
+        self.linear_encoder.weight.copy_(components_DP / std_D[:, None])
+        self.linear_encoder.bias.copy_(-(components_DP @ mean_P) / std_D)
+        self.linear_decoder.weight.copy_((components_DP * std_D[:, None]).T)
+        self.linear_decoder.bias.copy_(mean_P)
 
     def forward(self, x_B3HW: Tensor) -> AEOutput:
-        z = self.encoder(x_B3HW)
+        z = self.linear_encoder(x_B3HW.flatten(1)) + self.encoder(x_B3HW)
         return AEOutput(self.generate(z), z)
 
     def generate(self, z_BD: Tensor) -> Tensor:
         """z (B,D) -> (B,3,H,W), not clamped: the decoder as training sees it."""
-        return self.decoder(self.expand(z_BD).unflatten(1, (-1, self.grid, self.grid)))
+        linear = self.linear_decoder(z_BD).unflatten(1, (3, self.image_size, self.image_size))
+        return linear + self.decoder(self.expand(z_BD).unflatten(1, (-1, self.grid, self.grid)))
 
     def encode(self, x_B3HW: Tensor) -> Encoded:
         """x (B,3,S,S) in [-1,1] -> Encoded with z (B,D): the latent, or the posterior mean."""
         check_picture(x_B3HW, dtype=self.dtype, factor=None, image_size=self.image_size)
-        return Encoded(self.encoder(x_B3HW)[:, : self.latent_dim])
+        return Encoded(self.linear_encoder(x_B3HW.flatten(1)) + self.encoder(x_B3HW)[:, : self.latent_dim])
 
     def decode(self, z_BD: Tensor) -> Tensor:
         """z (B,D) -> (B,3,S,S), clamped to [-1,1]."""
@@ -92,8 +108,8 @@ class VAE(AE):
 
     def posterior(self, x_B3HW: Tensor) -> tuple[Tensor, Tensor]:
         """x (B,3,S,S) -> mean (B,D), log-variance (B,D). The clamp only keeps exp() finite."""
-        mean, logvar = self.encoder(x_B3HW).chunk(2, 1)
-        return mean, logvar.clamp(-30, 20)
+        correction, logvar = self.encoder(x_B3HW).chunk(2, 1)
+        return self.linear_encoder(x_B3HW.flatten(1)) + correction, logvar.clamp(-30, 20)
 
     def forward(self, x_B3HW: Tensor) -> VAEOutput:  # type: ignore[override]
         mean, logvar = self.posterior(x_B3HW)

@@ -9,10 +9,17 @@ Resolution changes through pixel (un)shuffling (Shi et al. 2016, arXiv:1609.0515
 costs most on a CPU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+
+
+def zeroed(layer: nn.Module) -> nn.Module:
+    """The layer with all its parameters set to zero: what it adds to starts undisturbed."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
 
 
 class ResBlock(nn.Module):
@@ -22,8 +29,7 @@ class ResBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        for parameter in self.conv2.parameters():
-            nn.init.zeros_(parameter)
+        zeroed(self.conv2)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(self.conv1(x.relu()).relu())
@@ -65,3 +71,30 @@ def decoder_stack(widths: Sequence[int], depths: Sequence[int]) -> nn.Sequential
         if i:
             layers.append(Up(widths[i], widths[i - 1]))
     return nn.Sequential(*layers, nn.ReLU(), nn.Conv2d(widths[0], 12, 3, padding=1), nn.PixelShuffle(2))
+
+
+def deepen(shallow: nn.Module, deep: nn.Module) -> None:
+    """Copy a stack's weights into a deeper one of the same widths; the blocks it has more of start as the identity.
+
+    The deep stack then computes what the shallow one did (Chen et al. 2015, Net2Net, arXiv:1511.05641). Raises
+    ValueError if the stacks differ in more than their number of residual blocks.
+    """
+    old = list(_flat(shallow))
+    for layer in _flat(deep):
+        if isinstance(layer, ResBlock) and not (old and isinstance(old[0], ResBlock)):
+            continue
+        try:
+            layer.load_state_dict(old.pop(0).state_dict())
+        except (IndexError, RuntimeError) as error:
+            raise ValueError("deepen: the stacks differ in more than their depth") from error
+    if old:
+        raise ValueError("deepen: the stacks differ in more than their depth")
+
+
+def _flat(module: nn.Module) -> Iterator[nn.Module]:
+    """The layers of nested Sequentials, in order."""
+    if isinstance(module, nn.Sequential):
+        for child in module:
+            yield from _flat(child)
+    else:
+        yield module

@@ -9,7 +9,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from vq.codec import Encoded, check_grid, check_picture, check_tokens
-from vq.models.layers import decoder_stack, encoder_stack
+from vq.models.layers import decoder_stack, deepen, encoder_stack
 from vq.models.quantizer import Quantized, VectorQuantizer
 
 
@@ -55,6 +55,19 @@ class VQVAE(ModelMixin, ConfigMixin):
     @property
     def codebook(self) -> Tensor:
         return self.quantizer.codes_KD.detach()
+
+    @property
+    def stored_codebook(self) -> Tensor:
+        """(K,D): the codes before any projection, as the weights' file holds them."""
+        return self.quantizer.codebook_KD.detach()
+
+    def grow_from(self, shallow: "VQVAE") -> None:
+        """Start as a shallower model of the same widths and codebook. Raises ValueError if they differ otherwise."""
+        deepen(shallow.encoder, self.encoder)
+        deepen(shallow.decoder, self.decoder)
+        if shallow.stored_codebook.shape != self.stored_codebook.shape:
+            raise ValueError("grow_from: the codebooks differ in size")
+        self.quantizer.load_state_dict(shallow.quantizer.state_dict())
 
     def forward(self, x_B3HW: Tensor) -> VQOutput:
         pre = self.encoder(x_B3HW).float()  # autocast must not blur the quantiser

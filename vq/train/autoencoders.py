@@ -1,6 +1,5 @@
 """Recipes of the four autoencoders. The table SPECS is all that differs between two runs of one family."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -19,15 +18,18 @@ from vq.models.quantizer import EMACodebook
 from vq.models.squeezenet import SqueezeNet
 from vq.models.vqvae import VQVAE
 from vq.train.loop import cosine
-from vq.train.losses import discriminator_loss, gaussian_kl, generator_loss, sum_of_squares
+from vq.train.losses import discriminator_loss, gaussian_kl, generator_loss, log_error, sum_of_squares
 
 
 @dataclass(frozen=True)
 class Spec:
     """One row: the network and how it trains.
 
-    l1, perceptual: weights beside the mean squared error. kl: the VAE's beta. adversary_start: the share of the
-    run after which encoder and codebook freeze and the decoder trains against the discriminator; 1 means never.
+    l1, perceptual: weights beside the mean squared error. log_mse: take the logarithm of each picture's error, as PSNR
+    does (Chen et al. 2021, HINet, arXiv:2105.06086), so that easy pictures count as much as hard ones.
+    kl: the VAE's beta. linear_scale: learning rate of the linear ways of AE and VAE, relative to lr.
+    adversary_start: the share of the run after which encoder and codebook freeze and the decoder trains against the
+    discriminator; 1 means never.
     restart_every: steps between restarts of codes used less than restart_below times the mean.
     """
 
@@ -38,7 +40,9 @@ class Spec:
     betas: tuple[float, float] = (0.9, 0.99)
     ema: float = 0.999
     kl: float = 1.0
+    linear_scale: float = 0.01
     l1: float = 0.0
+    log_mse: bool = False
     perceptual: float = 0.0
     restart_every: int = 100
     restart_below: float = 0.03
@@ -80,13 +84,24 @@ class VectorRecipe:
         self.spec = spec
         self.model = cast(AE, spec.model(**spec.config))
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), spec.lr, spec.betas, weight_decay=1e-4)
+        linear = [*self.model.linear_encoder.parameters(), *self.model.linear_decoder.parameters()]
+        stacks = [p for p in self.model.parameters() if all(p is not q for q in linear)]
+        # The weights of the PCA are tiny: at full rate the first steps would wipe them out.
+        groups = [{"params": stacks, "scale": 1.0}, {"params": linear, "scale": spec.linear_scale}]
+        self.optimizer = torch.optim.AdamW(groups, spec.lr, spec.betas, weight_decay=0)
         self.ema = EMAModel(self.model.parameters(), decay=spec.ema)
 
     def prepare(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
         self.net, self.optimizer = accelerator.prepare(self.model, self.optimizer)
         accelerator.register_for_checkpointing(self.ema)
+
+    def start(self, x_N3HW: Tensor) -> None:
+        """Begin as the PCA of these pictures. Raises ValueError if there are too few of them."""
+        if len(x_N3HW) <= self.model.latent_dim:
+            raise ValueError(f"--data: more than {self.model.latent_dim} pictures are needed, got {len(x_N3HW)}")
+        self.model.start_from_pca(*metrics.principal_components(x_N3HW.flatten(1), self.model.latent_dim))
+        self.ema = EMAModel(self.model.parameters(), decay=self.spec.ema)
 
     def step(self, x: Tensor, progress: float) -> dict[str, Tensor]:
         with self.accelerator.autocast():
@@ -96,7 +111,7 @@ class VectorRecipe:
         if isinstance(self.model, VAE):
             terms["kl"] = gaussian_kl(out.mean.float(), out.logvar.float()).mean()
         loss = squares + self.spec.kl * terms.get("kl", torch.zeros(()))
-        descend(self.accelerator, loss, self.optimizer, self.spec.lr * cosine(progress), self.model.parameters())
+        descend(self.accelerator, loss, self.optimizer, self.spec.lr * cosine(progress))
         self.ema.step(self.model.parameters())
         return terms
 
@@ -114,16 +129,19 @@ class VQRecipe:
     In the adversarial phase encoder and codebook stay as they are, so tokens keep their meaning.
     """
 
-    def __init__(self, spec: Spec, perceptual: SqueezeNet | None = None):
+    def __init__(self, spec: Spec, perceptual: SqueezeNet | None = None, grow_from: VQVAE | None = None):
         if perceptual is None and (spec.perceptual or spec.adversary_start < 1):
             raise ValueError("this recipe needs --perceptual PATH, the weights of SqueezeNet 1.1")
         self.spec, self.perceptual = spec, perceptual
         self.model = cast(VQVAE, spec.model(**spec.config | ({"beta": 0.0} if spec.ema_codebook else {})))
+        if grow_from is not None:
+            self.model.grow_from(grow_from)
         self.discriminator = PatchDiscriminator(spec.discriminator_widths)
         for module in (self.model, self.discriminator):
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = EMAModel(self.model.parameters(), decay=spec.ema)
         self.codes = CodebookKeeper(self.model, spec)
+        self.codes.started.fill_(grow_from is not None)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), spec.lr, spec.betas, weight_decay=0)
         self.decoder_optimizer = torch.optim.Adam(self.model.decoder.parameters(), spec.decoder_lr, (0.5, 0.9))
         self.d_optimizer = torch.optim.Adam(self.discriminator.parameters(), spec.discriminator_lr, (0.5, 0.9))
@@ -164,10 +182,11 @@ class VQRecipe:
         with self.accelerator.autocast():
             out = self.net(x)
             terms = self._distances(out.x_hat, x, self.spec.perceptual)
-        loss = terms["mse"] + self.spec.l1 * terms["l1"] + out.quantized.loss
+        squares = log_error(out.x_hat.float(), x) if self.spec.log_mse else terms["mse"]
+        loss = squares + self.spec.l1 * terms["l1"] + out.quantized.loss
         if "perceptual" in terms:
             loss = loss + self.spec.perceptual * terms["perceptual"]
-        descend(self.accelerator, loss, self.optimizer, self.spec.lr * cosine(progress), self.model.parameters())
+        descend(self.accelerator, loss, self.optimizer, self.spec.lr * cosine(progress))
         self.codes.after_step(self, out.pre, out.quantized.tokens, progress)
         self.ema.step(self.model.parameters())
         return terms | {"commitment": out.quantized.commitment}
@@ -183,19 +202,13 @@ class VQRecipe:
         # The discriminator starts from nothing: its first verdicts count for little.
         weight = spec.adversarial * min(1.0, progress / 0.05)
         loss = terms["l1"] + spec.adversarial_perceptual * terms["perceptual"] + weight * terms["adversarial"]
-        descend(self.accelerator, loss, self.decoder_optimizer, spec.decoder_lr * rate, self.model.decoder.parameters())
+        descend(self.accelerator, loss, self.decoder_optimizer, spec.decoder_lr * rate)
         self.discriminator.requires_grad_(True)
         with self.accelerator.autocast():
             d_loss = discriminator_loss(
                 self.d_net(x).float(), self.d_net(x_hat.detach()).float(), spec.adversarial_form
             )
-        descend(
-            self.accelerator,
-            d_loss,
-            self.d_optimizer,
-            spec.discriminator_lr * rate,
-            self.discriminator.parameters(),
-        )
+        descend(self.accelerator, d_loss, self.d_optimizer, spec.discriminator_lr * rate)
         self.ema.step(self.model.parameters())
         return terms | {"discriminator": d_loss}
 
@@ -280,11 +293,10 @@ def descend(
     loss: Tensor,
     optimizer: torch.optim.Optimizer | AcceleratedOptimizer,
     lr: float,
-    parameters: Iterable[nn.Parameter],
 ) -> None:
-    """One optimizer step at learning rate lr, gradients clipped to norm 1 times the usual scale of Adam's input."""
+    """One optimizer step at learning rate lr, times the `scale` of each parameter group that has one."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("scale", 1.0)
     optimizer.zero_grad()
     accelerator.backward(loss)
     optimizer.step()

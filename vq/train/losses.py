@@ -9,6 +9,16 @@ def sum_of_squares(x: Tensor, y: Tensor) -> Tensor:
     return (x - y).square().flatten(1).sum(1).mean()
 
 
+def log_error(x: Tensor, y: Tensor) -> Tensor:
+    """Mean over the batch of the logarithm of each picture's mean squared error, on the scale of the error: scalar.
+
+    PSNR up to sign and scale. Its gradient is that of the mean squared error with every picture weighed by the inverse
+    of its own error; the small constant keeps a perfect picture from weighing infinitely.
+    """
+    errors = (x - y).square().flatten(1).mean(1)
+    return errors.mean().detach() * (errors + 1e-4).log().mean()
+
+
 def gaussian_kl(mean_BD: Tensor, logvar_BD: Tensor) -> Tensor:
     """KL(N(mu, sigma^2) || N(0, I)) = 1/2 sum(mu^2 + sigma^2 - 2 log sigma - 1) for each picture, in nats: (B,).
 
