@@ -4,6 +4,7 @@ Shape legend, used by every file of the package:
     B batch   H, W picture size in pixels   h, w grid size in cells   D latent or code dimension   K codebook size
 """
 
+import hashlib
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -55,6 +56,18 @@ class Codec(Protocol):
 
     def quantize(self, pre_BDhw: Tensor) -> Encoded:
         """pre (B,D,h,w) -> Encoded. Quantised codecs only."""
+
+
+def fingerprint(codec: Codec) -> str:
+    """sha256 (hex) of the codebook as it is stored, in float32: what tokens and priors of this codec belong to.
+
+    Raises ValueError for codecs that don't quantise.
+    """
+    # Unit-length codes are computed from the stored ones, and their last bit may depend on the processor.
+    codes = getattr(codec, "stored_codebook", codec.codebook)
+    if codes is None:
+        raise ValueError("codec: this codec has no codebook")
+    return hashlib.sha256(codes.detach().cpu().float().contiguous().numpy().tobytes()).hexdigest()
 
 
 def check_picture(x: Tensor, *, dtype: torch.dtype, factor: int | None, image_size: int | None) -> None:

@@ -5,7 +5,6 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from vq.image import signed_to_unit
 
@@ -18,6 +17,9 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
     """Structural similarity (Wang et al. 2004) on [0,1], Gaussian window of sigma 1.5, for each picture: (B,)."""
+    # torchmetrics takes seconds to import; the page must answer before.
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     pair = (signed_to_unit(x).clamp(0, 1), signed_to_unit(y).clamp(0, 1))
     values = structural_similarity_index_measure(*pair, data_range=1.0, reduction="none")
     return cast(Tensor, values).reshape(-1)

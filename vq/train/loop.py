@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,25 @@ from diffusers.training_utils import EMAModel
 from PIL import Image
 from torch import Tensor
 
-from vq.train.data import Batches
+
+class Stream(Protocol):
+    """Training data, drawn reproducibly. `batch`: items a step; `skipped`: unreadable ones so far."""
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def skipped(self) -> int: ...
+
+    def iterate(self, step: int, rank: int = 0, world: int = 1) -> Generator[Tensor, None, None]:
+        """This process's share of every batch from `step` on: pictures (b,3,S,S), or tokens (b,h,w)."""
 
 
 class Recipe(Protocol):
-    """How one model trains. `step` runs one optimisation step on x (B,3,S,S), with progress in [0,1)."""
+    """How one model trains. `step` runs one optimisation step on x (B,3,S,S), with progress in [0,1).
+
+    For a prior, x are tokens (B,h,w).
+    """
 
     @property
     def model(self) -> Any: ...
@@ -121,7 +135,7 @@ def best_precision(device: torch.device) -> str:
 class Trainer:
     """Runs a recipe over batches until its plan is done. Ctrl-C and SIGTERM save first, then end the run."""
 
-    def __init__(self, recipe: Recipe, batches: Batches, held_out: Tensor, plan: Plan, accelerator: Accelerator):
+    def __init__(self, recipe: Recipe, batches: Stream, held_out: Tensor, plan: Plan, accelerator: Accelerator):
         self.recipe, self.batches, self.held_out, self.plan = recipe, batches, held_out, plan
         self.accelerator, self.clock = accelerator, Clock(plan)
         self.checkpoint = plan.out / "checkpoint"
@@ -133,7 +147,7 @@ class Trainer:
         """Train; True when the plan is done, False when it was interrupted."""
         self.plan.out.mkdir(parents=True, exist_ok=True)
         if self.plan.resume and self.checkpoint.exists():
-            self.accelerator.load_state(str(self.checkpoint))
+            self.restore()
             self._say(f"resumed at step {self.clock.step}")
         previous = [signal.signal(s, self._interrupt) for s in (signal.SIGINT, signal.SIGTERM)]
         try:
@@ -144,6 +158,12 @@ class Trainer:
         self.save()
         return not self._stop
 
+    def restore(self) -> None:
+        """Take up the state of RUN/checkpoint. Raises FileNotFoundError if there is none."""
+        if not self.checkpoint.exists():
+            raise FileNotFoundError(f"{self.plan.out}: no checkpoint there yet")
+        self.accelerator.load_state(str(self.checkpoint))
+
     def _loop(self) -> None:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         stream = self.batches.iterate(self.clock.step, rank, world)
@@ -152,7 +172,9 @@ class Trainer:
         self.recipe.model.train()
         self.clock.pause()
         while self.clock.progress < 1 and not self._stop:
-            x = next(stream).to(self.accelerator.device, memory_format=torch.channels_last)
+            x = next(stream).to(self.accelerator.device)
+            if x.ndim == 4:
+                x = x.contiguous(memory_format=torch.channels_last)
             for key, value in self.recipe.step(x, self.clock.progress).items():
                 window.setdefault(key, []).append(value.detach())
             self.clock.tick()
@@ -178,6 +200,8 @@ class Trainer:
         self._say("  held out: " + "  ".join(f"{k} {v:.4g}" for k, v in figures.items()))
         if self.accelerator.is_main_process:
             sheet.save(self.plan.out / "sheet.png")
+        if name := self.recipe.milestone():
+            self._export(self.plan.out / name)
 
     def save(self) -> None:
         """Write the checkpoint beside the old one, then swap: a kill in between leaves one that works."""

@@ -1,0 +1,143 @@
+"""The model card of a weights folder: Markdown with the front matter the Hugging Face Hub reads."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vq.evaluate import ROWS
+
+_VECTOR_LIMITS = [
+    "Takes 64x64 pictures only, and was trained on cats: anything else comes back as the nearest thing to a cat.",
+    "128 numbers hold the pose, the colours and the light of a face, not its hairs: reconstructions are soft.",
+]
+_GRID_LIMITS = [
+    "Trained at 64x64. Larger pictures work, since nothing in the network depends on their size, but it has never seen "
+    "structure wider than its training pictures.",
+    "Small print, distant faces and thin regular patterns suffer first.",
+    "What the training pictures lack (drawings, screenshots, medical or satellite pictures), it codes badly.",
+]
+
+# Title, summary, tags, limits.
+ABOUT: dict[str, tuple[str, str, list[str], list[str]]] = {
+    "ae": (
+        "AE",
+        "A deterministic autoencoder: a 64x64 picture becomes one vector of 128 numbers and comes back.",
+        ["autoencoder"],
+        [*_VECTOR_LIMITS, "Its latent space has no prior: vectors drawn at random decode to little."],
+    ),
+    "vae": (
+        "VAE",
+        "A variational autoencoder: the AE's network with a Gaussian head and a KL term, so that its latent space can "
+        "be drawn from and walked through.",
+        ["vae", "variational-autoencoder"],
+        [*_VECTOR_LIMITS, "The KL term costs sharpness; random draws show faces more often than good ones."],
+    ),
+    "vqvae": (
+        "VQ-VAE",
+        "A vector-quantised autoencoder: every 4x4 patch of a picture becomes one of 1,024 tokens.",
+        ["vq-vae", "image-tokenizer"],
+        [*_GRID_LIMITS, "Trained for squared error: fine texture is averaged away rather than invented."],
+    ),
+    "vqgan": (
+        "VQ-GAN",
+        "A vector-quantised autoencoder whose decoder was finished against a PatchGAN: every 8x8 patch of a picture "
+        "becomes one of 1,024 tokens.",
+        ["vq-gan", "vq-vae", "image-tokenizer", "gan"],
+        [
+            *_GRID_LIMITS,
+            "Fur, whiskers and texture are plausible inventions: don't use it where a picture has to be true.",
+        ],
+    ),
+}
+
+
+def card(record: Mapping[str, Any], notes: Mapping[str, str]) -> str:
+    """record: the content of training.json. notes: file name of each source -> where it comes from and its licence."""
+    title, summary, tags, limits = ABOUT[record["model"]]
+    parts = [
+        _front_matter(tags),
+        f"# {title}",
+        f"{summary} {record['parameters'] / 1e6:.2f} M parameters, stored in {record['stored']}, computed in float32.",
+        _use(record["model"]),
+        "![Held-out pictures above their reconstructions](sheet.png)",
+        "Held-out pictures; below each, what comes back.",
+        "## Figures",
+        "Measured on these files by `python -m vq.evaluate`, which also defines every figure.",
+        _figures(record),
+        _adversary(record),
+        "## Data and licences",
+        *[f"### {name}\n\n{text}" for name, text in notes.items()],
+        "The weights are under the Apache-2.0 licence.",
+        "## Training",
+        _training(record),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in limits),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _front_matter(tags: list[str]) -> str:
+    lines = ["license: apache-2.0", "library_name: vq-studio", "pipeline_tag: image-to-image", "tags:"]
+    return "\n".join(["---", *lines, *(f"  - {tag}" for tag in tags), "---"])
+
+
+def _use(name: str) -> str:
+    return f"""```python
+from vq import load
+
+codec = load("{name}")  # or a folder with these files
+y = codec.decode(codec.encode(x).z)  # x (B,3,H,W) float32 in [-1,1]
+```"""
+
+
+def _figures(record: Mapping[str, Any]) -> str:
+    columns = [(_column(f), f) for f in record["figures"]]
+    columns += [(f"{_column(f)}, before the adversary", f) for f in record.get("before_adversary", [])]
+    lines = [["", *(title for title, _ in columns)], ["---", *("---:" for _ in columns)]]
+    for key, label, form in ROWS:
+        if key != "skipped" and any(f.get(key) is not None for _, f in columns):
+            lines.append([label, *("" if f.get(key) is None else form.format(f[key]) for _, f in columns)])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _column(figures: Mapping[str, Any]) -> str:
+    name = Path(figures["data"]).stem
+    return f"{name}, {figures['pictures']:,} held-out pictures, {figures['size']} px"
+
+
+def _adversary(record: Mapping[str, Any]) -> str:
+    """What the adversarial phase did to the Fréchet distance; empty for models that had none."""
+    before = next((f.get("frechet") for f in record.get("before_adversary", [])), None)
+    after = record["figures"][0].get("frechet")
+    if not before or after is None:
+        return ""
+    return (
+        f"Fréchet distance of reconstructions: {after:.2f}, against {before:.2f} of the same model just before its "
+        f"adversary was switched on: {after / before:.2f} times."
+    )
+
+
+def _training(record: Mapping[str, Any]) -> str:
+    sources = ", ".join(
+        f"{d['name']} ({d['train']:,} pictures, {d['weight']:g} part{'s' if d['weight'] != 1 else ''})"
+        for d in record["data"]
+    )
+    facts = {
+        "data": sources,
+        "time": f"{record['seconds'] / 60:.0f} minutes, {record['steps']:,} steps, {record['pictures']:,} pictures, "
+        f"{record['pictures_per_second']:g} a second",
+        "machine": f"{record['processes']} process{'es' if record['processes'] > 1 else ''}, {record['threads']} "
+        f"threads, precision {'float32' if record['precision'] == 'no' else record['precision']}, "
+        f"torch {record['torch']}, seed {record['seed']}",
+    }
+    recipe = {k: v for k, v in record["recipe"].items() if k != "config"}
+    network = record["recipe"]["config"]
+    lines = [f"- {key}: {value}" for key, value in facts.items()]
+    lines.append("- recipe: " + ", ".join(f"{k} {_plain(v)}" for k, v in recipe.items()))
+    if network:
+        lines.append("- network: " + ", ".join(f"{k} {_plain(v)}" for k, v in network.items()))
+    return f"```\n{record['command']}\n```\n\n" + "\n".join(lines) + "\n\n`training.json` has the learning curves."
+
+
+def _plain(value: Any) -> str:
+    return "/".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
