@@ -8,9 +8,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vq.hub import load
+    from vq.hub import load, load_prior
 
-__all__ = ["load"]
+__all__ = ["load", "load_prior"]
 
 
 def __getattr__(name: str) -> Any:

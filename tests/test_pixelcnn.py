@@ -1,0 +1,109 @@
+"""The PixelCNN: every earlier position seen, no later one; cached steps equal full passes; saved and loaded exactly."""
+
+import pytest
+import torch
+from tiny_priors import CODES, GRID, random_tokens, randomised, tiny_pixelcnn
+
+from vq.models.pixelcnn import PixelCNN
+
+H, W = GRID
+
+
+def seen(prior, tokens, positions):
+    """(len(positions),T) bool: which positions the logits of each of `positions` depend on, by gradients."""
+    shown = []
+
+    def remember(module, inputs, output):
+        output.requires_grad_(True).retain_grad()
+        shown.append(output)
+
+    hooks = [e.register_forward_hook(remember) for e in (prior.tokens_above, prior.tokens_left)]
+    logits = prior(tokens).flatten(1, 2)[0]
+    for hook in hooks:
+        hook.remove()
+    weights = torch.randn(logits.shape[1], generator=torch.Generator().manual_seed(0)).to(logits)
+    rows = []
+    for t in positions:
+        above, left = torch.autograd.grad(logits[t] @ weights, shown, retain_graph=True)
+        # One embedding is read of all rows but the last, the other of all columns but the last.
+        reached = torch.zeros(tokens.shape[1:], dtype=torch.bool)
+        reached[:-1] |= above[0].abs().sum(-1) > 0
+        reached[:, :-1] |= left[0].abs().sum(-1) > 0
+        rows.append(reached.flatten())
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("grid", [GRID, (6, 3), (1, 5), (5, 1)])
+def test_every_earlier_position_is_seen_and_no_later_one(grid):
+    prior, T = tiny_pixelcnn(grid).double(), grid[0] * grid[1]
+    reached = seen(prior, random_tokens(1, grid), range(T))
+    assert torch.equal(reached, torch.ones(T, T, dtype=torch.bool).tril(-1))
+
+
+def test_the_shipped_shape_spans_its_grid():
+    grid, positions = (16, 16), [255, 240, 128, 119]
+    reached = seen(randomised(PixelCNN(CODES, grid, width=4)).double(), random_tokens(1, grid), positions)
+    assert torch.equal(reached, torch.ones(256, 256, dtype=torch.bool).tril(-1)[positions])
+
+
+def test_changing_a_token_changes_no_logits_up_to_it():
+    prior, tokens = tiny_pixelcnn(), random_tokens(1)
+    before = prior(tokens).flatten(1, 2)
+    for t in range(H * W):
+        changed = tokens.clone()
+        changed.view(-1)[t] = (changed.view(-1)[t] + 1) % CODES
+        difference = (prior(changed).flatten(1, 2) - before).abs().amax((0, 2))
+        assert float(difference[: t + 1].max()) == 0
+        if t + 1 < H * W:
+            assert float(difference[t + 1]) > 0
+
+
+@pytest.mark.parametrize("lengths", [[0] + [1] * (H * W - 1), [7, 1, 5, 1, 1, 4], [19], [0, 19], [5, 5, 5]])
+def test_cached_logits_equal_a_full_pass(lengths):
+    prior, tokens = tiny_pixelcnn(), random_tokens(3)
+    full, steps, known = prior(tokens).flatten(1, 2), prior.start(3), 0
+    for m in lengths:
+        logits = steps.feed(tokens.flatten(1)[:, known : known + m])
+        known += m
+        torch.testing.assert_close(logits, full[:, known], rtol=1e-5, atol=1e-5)
+
+
+def test_the_first_rows_alone_give_the_same_logits():
+    prior, tokens = tiny_pixelcnn(), random_tokens(2)
+    torch.testing.assert_close(prior(tokens[:, :2]), prior(tokens)[:, :2], rtol=1e-5, atol=1e-5)
+
+
+def test_any_grid():
+    for grid in ((1, 1), (1, 6), (6, 1), (3, 7)):
+        prior = tiny_pixelcnn(grid)
+        assert prior(random_tokens(2, grid)).shape == (2, *grid, CODES)
+        assert prior.sample(2).shape == (2, *grid)
+
+
+def test_save_and_load_is_exact(tmp_path):
+    prior = tiny_pixelcnn(codec="vqvae", codebook_sha256="ab", temperature=0.9, top_k=7, top_p=0.95)
+    prior.save_pretrained(tmp_path)
+    again = PixelCNN.from_pretrained(tmp_path)
+    assert (again.codec, again.grid, again.codebook_sha256) == ("vqvae", GRID, "ab")
+    assert again.options() == prior.options()
+    assert torch.equal(again(random_tokens(2)), prior(random_tokens(2)))
+    assert torch.equal(again.sample(3, seed=1), prior.sample(3, seed=1))
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="blind spot"):
+        PixelCNN(CODES, (16, 16), width=8, depth=7, kernel=5)
+    with pytest.raises(ValueError, match="odd"):
+        PixelCNN(CODES, GRID, width=8, kernel=4)
+    with pytest.raises(ValueError, match=r"expected \(B,r,5\)"):
+        tiny_pixelcnn()(random_tokens(1, (4, 4)))
+
+
+def test_packing_changes_the_layout_and_nothing_else():
+    prior, tokens = tiny_pixelcnn(), random_tokens(2)
+    before, state = prior(tokens), {k: v.clone() for k, v in prior.state_dict().items()}
+    assert prior.pack() is prior
+    assert all(torch.equal(v, state[k]) for k, v in prior.state_dict().items())
+    torch.testing.assert_close(prior(tokens), before, rtol=1e-5, atol=1e-5)
+    steps = prior.start(2)
+    torch.testing.assert_close(steps.feed(tokens.flatten(1)[:, :7]), before.flatten(1, 2)[:, 7], rtol=1e-5, atol=1e-5)

@@ -1,0 +1,86 @@
+"""The transformer: causal, cached steps equal to full passes, saved and loaded exactly."""
+
+import pytest
+import torch
+from tiny_priors import CODES, GRID, random_tokens, tiny_transformer
+
+from vq.models.transformer import Transformer
+
+H, W = GRID
+
+
+def test_changing_a_token_changes_no_logits_up_to_it():
+    prior, tokens = tiny_transformer(), random_tokens(1)
+    before = prior(tokens).flatten(1, 2)
+    for t in range(H * W):
+        changed = tokens.clone()
+        changed.view(-1)[t] = (changed.view(-1)[t] + 1) % CODES
+        difference = (prior(changed).flatten(1, 2) - before).abs().amax((0, 2))
+        assert float(difference[: t + 1].max()) == 0
+        if t + 1 < H * W:
+            assert float(difference[t + 1 :].min()) > 0
+
+
+def test_each_cell_knows_its_neighbours_and_no_cell_beyond_the_edge():
+    prior = tiny_transformer()
+    shown = prior.embed(prior.padded(torch.arange(H * W)[None]), 0, H * W)[0]
+    place = (prior.row_h1C + prior.column_wC).flatten(0, 1)
+    for t in range(H * W):
+        row, column = divmod(t, W)
+        before = t - 1 if t else CODES
+        above = t - W if row else CODES
+        beyond = t - W + 1 if row and column < W - 1 else CODES
+        want = prior.before.weight[before] + prior.above.weight[above] + prior.beyond.weight[beyond] + place[t]
+        torch.testing.assert_close(shown[t], want)
+
+
+@pytest.mark.parametrize("lengths", [[0] + [1] * (H * W - 1), [7, 1, 5, 1, 1, 4], [19], [0, 19]])
+def test_cached_logits_equal_a_full_pass(lengths):
+    prior, tokens = tiny_transformer(), random_tokens(3)
+    full, steps, known = prior(tokens).flatten(1, 2), prior.start(3), 0
+    for m in lengths:
+        logits = steps.feed(tokens.flatten(1)[:, known : known + m])
+        known += m
+        torch.testing.assert_close(logits, full[:, known], rtol=1e-5, atol=1e-5)
+
+
+def test_the_first_rows_alone_give_the_same_logits():
+    prior, tokens = tiny_transformer(), random_tokens(2)
+    torch.testing.assert_close(prior(tokens[:, :2]), prior(tokens)[:, :2], rtol=1e-5, atol=1e-5)
+
+
+def test_any_grid():
+    for grid in ((1, 1), (1, 6), (6, 1), (3, 7)):
+        prior = tiny_transformer(grid)
+        assert prior(random_tokens(2, grid)).shape == (2, *grid, CODES)
+        assert prior.sample(2).shape == (2, *grid)
+
+
+def test_save_and_load_is_exact(tmp_path):
+    prior = tiny_transformer(codec="vqgan", codebook_sha256="ab", temperature=0.9, top_k=7, top_p=0.95)
+    prior.save_pretrained(tmp_path)
+    again = Transformer.from_pretrained(tmp_path)
+    assert (again.codec, again.grid, again.codebook_sha256) == ("vqgan", GRID, "ab")
+    assert again.options() == prior.options()
+    assert torch.equal(again(random_tokens(2)), prior(random_tokens(2)))
+    assert torch.equal(again.sample(3, seed=1), prior.sample(3, seed=1))
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="multiple of heads"):
+        Transformer(CODES, GRID, width=10, heads=3)
+    with pytest.raises(ValueError, match="top_p"):
+        Transformer(CODES, GRID, width=12, heads=3, top_p=0.0)
+    with pytest.raises(ValueError, match="codebook_size"):
+        Transformer(0, GRID, width=12, heads=3)
+    with pytest.raises(ValueError, match=r"expected \(B,r,5\)"):
+        tiny_transformer()(random_tokens(1, (4, 4)))
+
+
+def test_packing_changes_the_layout_and_nothing_else():
+    prior, tokens = tiny_transformer(), random_tokens(2)
+    before, state = prior(tokens), {k: v.clone() for k, v in prior.state_dict().items()}
+    assert prior.pack() is prior
+    assert all(torch.equal(v, state[k]) for k, v in prior.state_dict().items())
+    torch.testing.assert_close(prior(tokens), before, rtol=1e-5, atol=1e-5)
+    assert prior.head.weight.stride(0) == 1

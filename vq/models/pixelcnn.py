@@ -1,0 +1,179 @@
+"""Gated PixelCNN over the tokens of a grid codec: van den Oord et al. 2016, Conditional Image Generation with PixelCNN
+Decoders, arXiv:1606.05328.
+
+Two stacks: the vertical one sees every row above, the horizontal one what stands to the left in the same row, and takes
+from the vertical one at each layer. Together they see all that comes before and nothing else: no blind spot. In place
+of masked kernels the tokens are shifted once, down for one stack and to the right for the other; the convolutions then
+look at their own cell and back. Row and column embeddings tell where on the grid a cell lies.
+
+Shapes: B batch, h, w grid, K codebook size, C width, r rows of a vertical kernel (and columns of a horizontal one).
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from vq.prior import Prior
+from vq.sampling import Options
+
+
+def gate(x: Tensor, dim: int = 1) -> Tensor:
+    """(..,2C,..) -> (..,C,..): tanh of one half times the sigmoid of the other."""
+    a, b = x.chunk(2, dim)
+    return a.tanh() * b.sigmoid()
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks: (B,C,h,w) twice -> (B,C,h,w) twice."""
+
+    def __init__(self, width: int, kernel: int):
+        super().__init__()
+        self.reach = kernel // 2
+        self.vertical = nn.Conv2d(width, 2 * width, (self.reach + 1, kernel))
+        self.link = nn.Conv2d(2 * width, 2 * width, 1)
+        self.horizontal = nn.Conv2d(width, 2 * width, (1, self.reach + 1))
+        self.out = nn.Conv2d(width, width, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, above: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
+        reach = self.reach
+        v = self.vertical(F.pad(above, (reach, reach, reach, 0)))
+        x = self.horizontal(F.pad(left, (reach, 0))) + self.link(v)
+        return above + gate(v), left + self.out(gate(x))
+
+
+class PixelCNN(Prior):
+    """Tokens (B,h,w) in [0,K) -> logits (B,h,w,K) of each, given those before it.
+
+    width C, depth: layers, kernel: columns a vertical kernel sees, odd; depth * (kernel // 2) must span the grid, or
+    there would be a blind spot. The other arguments: see `Prior` and `Options`.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        codebook_size: int = 1024,
+        grid: Sequence[int] = (16, 16),
+        width: int = 112,
+        depth: int = 8,
+        kernel: int = 5,
+        codec: str = "vqvae",
+        codebook_sha256: str | None = None,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+    ):
+        super().__init__()
+        h, w = grid
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel: expected an odd number, got {kernel}")
+        if depth * (kernel // 2) < max(h, w) - 1:
+            raise ValueError(f"depth: {depth} layers of kernel {kernel} leave a blind spot on a {h}x{w} grid")
+        self.describe(codebook_size, (h, w), codec, codebook_sha256, Options(temperature, top_k, top_p))
+        self.tokens_above, self.tokens_left = (nn.Embedding(codebook_size, width) for _ in range(2))
+        self.row_hC = nn.Parameter(torch.zeros(h, width))
+        self.column_wC = nn.Parameter(torch.zeros(w, width))
+        self.blocks = nn.ModuleList(GatedLayer(width, kernel) for _ in range(depth))
+        self.expand = nn.Linear(width, 2 * width)
+        self.head = nn.Linear(2 * width, codebook_size)
+        for weight in (self.tokens_above.weight, self.tokens_left.weight, self.row_hC, self.column_wC):
+            nn.init.normal_(weight, std=0.3)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, tokens_Brw: Tensor) -> Tensor:
+        """tokens (B,r,w), the first r <= h rows -> logits (B,r,w,K) of every token, given those before it."""
+        self.check_tokens(tokens_Brw)
+        tokens = tokens_Brw.to(self.device)
+        place = self.place(0, tokens.shape[1])
+        above = F.pad(self.tokens_above(tokens[:, :-1]), (0, 0, 0, 0, 1, 0)) + place
+        left = F.pad(self.tokens_left(tokens[:, :, :-1]), (0, 0, 1, 0)) + place
+        above, left = above.permute(0, 3, 1, 2), left.permute(0, 3, 1, 2)
+        for layer in self.blocks:
+            above, left = layer(above, left)
+        return self.logits(left.permute(0, 2, 3, 1))
+
+    def place(self, start: int, stop: int) -> Tensor:
+        """Where the cells of rows start ... stop - 1 lie: (stop-start,w,C)."""
+        return self.row_hC[start:stop, None] + self.column_wC
+
+    def logits(self, left_C: Tensor) -> Tensor:
+        """(..,C) -> (..,K)."""
+        return self.head(self.expand(left_C.relu()).relu())
+
+    def pack(self) -> "PixelCNN":
+        """Lay the weights out in memory as the convolutions like them; the values stay. Returns itself."""
+        self.to(memory_format=torch.channels_last)
+        self.expand.weight.data, self.head.weight.data = (
+            layer.weight.data.T.contiguous().T for layer in (self.expand, self.head)
+        )
+        return self
+
+    def start(self, n: int) -> "CachedSteps":
+        return CachedSteps(self, n)
+
+
+class CachedSteps:
+    """n growing grids with the features of what has been read: the vertical stack runs once a row, the horizontal one
+    once a cell, each on just the cells its kernels reach."""
+
+    def __init__(self, network: PixelCNN, n: int):
+        self.network, self.known, self.read = network, 0, 0
+        h, w = network.grid
+        width, reach = network.config.width, network.config.kernel // 2
+        options = {"dtype": network.dtype, "device": network.device}
+        layers = range(len(network.blocks))
+        self.tokens = torch.zeros((n, h, w), dtype=torch.int64, device=network.device)
+        # Zero borders stand for the padding of the convolutions.
+        self.above = [torch.zeros((n, width, h + reach, w + 2 * reach), **options) for _ in layers]
+        self.left = [torch.zeros((n, w + reach, width), **options) for _ in layers]
+        self.links: list[Tensor] = []
+        self.kernels = [layer.horizontal.weight[:, :, 0].transpose(1, 2).flatten(1) for layer in network.blocks]
+
+    def feed(self, tokens_nm: Tensor) -> Tensor:
+        """Append m tokens (n,m) to each grid, m >= 1 except to begin with -> logits (n,K) of the one that follows."""
+        w, stop = self.network.grid[1], self.known + tokens_nm.shape[1]
+        self.tokens.flatten(1)[:, self.known : stop] = tokens_nm
+        self.known = stop
+        features = torch.empty(0)
+        for row in range(self.read // w, stop // w + 1):
+            first, last = max(self.read - row * w, 0), min(stop - row * w, w - 1)
+            if first == 0:
+                self._read_row(row)
+            features = self._read_cells(row, first, last)
+        self.read = stop + 1
+        return self.network.logits(features[:, -1])
+
+    def _read_row(self, row: int) -> None:
+        """The vertical stack at `row`, from the tokens above; leaves what the horizontal stack takes from it."""
+        network, reach, w = self.network, self.network.config.kernel // 2, self.network.grid[1]
+        x = network.place(row, row + 1)[0].expand(len(self.tokens), -1, -1)
+        if row:
+            x = x + network.tokens_above(self.tokens[:, row - 1])
+        x, self.links = x.transpose(1, 2)[:, :, None], []
+        for layer, cache in zip(network.blocks, self.above, strict=True):
+            cache[:, :, row + reach, reach : reach + w] = x[:, :, 0]
+            v = layer.vertical(cache[:, :, row : row + reach + 1])
+            self.links.append((layer.link(v)[:, :, 0] + layer.horizontal.bias[:, None]).transpose(1, 2).contiguous())
+            x = x + gate(v)
+        for cache in self.left:
+            cache.zero_()
+
+    def _read_cells(self, row: int, first: int, last: int) -> Tensor:
+        """The horizontal stack at the cells first ... last of `row`: (n,last-first+1,C)."""
+        network, reach, n = self.network, self.network.config.kernel // 2, len(self.tokens)
+        count, width = last - first + 1, network.config.width
+        x = network.place(row, row + 1)[:, first : last + 1].expand(n, -1, -1)
+        shown = network.tokens_left(self.tokens[:, row, max(first - 1, 0) : last])
+        x = x + (shown if first else F.pad(shown, (0, 0, 1, 0)))
+        for layer, cache, links, kernel in zip(network.blocks, self.left, self.links, self.kernels, strict=True):
+            cache[:, first + reach : last + reach + 1] = x
+            # Windows of reach + 1 neighbours, overlapping in memory: no copy for a single cell.
+            windows = cache[:, first:].as_strided((n, count, (reach + 1) * width), cache.stride(), first * width)
+            y = F.linear(windows.flatten(0, 1), kernel).view(n, count, -1) + links[:, first : last + 1]
+            x = x + F.linear(gate(y, 2), layer.out.weight[:, :, 0, 0], layer.out.bias)
+        return x

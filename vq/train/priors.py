@@ -1,0 +1,276 @@
+"""Recipes of the two token priors, and the tokens they learn from.
+
+    python -m vq.train transformer --codec vqgan --data PATH --out RUN
+
+The codec turns every training picture and its mirror image into tokens once; RUN/tokens.safetensors keeps them.
+Training follows Esser et al. 2021 (arXiv:2012.09841) and its public implementations: a Bernoulli mask replaces some of
+the indices by random ones, and the network predicts the unmodified sequence from the modified one.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from accelerate.state import PartialState
+from accelerate.utils import set_seed
+from diffusers.training_utils import EMAModel
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vq import metrics
+from vq.codec import Codec, fingerprint
+from vq.hub import load
+from vq.image import sheet
+from vq.models.pixelcnn import PixelCNN
+from vq.models.transformer import Transformer
+from vq.prior import Prior
+from vq.train.data import DataError, PictureSet, parse_source
+from vq.train.loop import Plan, Trainer, best_precision, cosine
+from vq.train.muon import Muon
+
+SHEET = 16
+
+
+@dataclass(frozen=True)
+class PriorSpec:
+    """One row: the network and how it trains.
+
+    lr: AdamW's, for everything but the matrices (and kernels) of hidden layers; muon_lr: Muon's, for those.
+    keep: the share of input indices left as they are; the others are replaced by random ones.
+    """
+
+    model: type[Prior]
+    config: dict[str, Any] = field(default_factory=dict)
+    batch: int = 32
+    lr: float = 3e-3
+    muon_lr: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.99)
+    ema: float = 0.995
+    keep: float = 0.95
+
+
+SPECS: dict[str, PriorSpec] = {
+    "pixelcnn": PriorSpec(PixelCNN, {"codec": "vqvae"}, batch=16),
+    "transformer": PriorSpec(Transformer, {"codec": "vqgan", "width": 256, "depth": 6, "heads": 4}),
+}
+
+
+class PriorRecipe:
+    """Cross-entropy of every token given those before it. `best` is a milestone whenever held-out nats fall."""
+
+    def __init__(self, spec: PriorSpec, codec: Codec, grid: tuple[int, int], unigram: float):
+        described = {"codebook_size": codec.codebook_size, "codebook_sha256": fingerprint(codec), "grid": list(grid)}
+        self.spec, self.codec, self.unigram = spec, codec, unigram
+        self.model = spec.model(**described | spec.config)
+        hidden, rest = split_parameters(self.model)
+        self.muon = Muon(hidden, spec.muon_lr)
+        self.adam = torch.optim.AdamW(rest, spec.lr, spec.betas, weight_decay=0.0)
+        self.ema = EMAModel(self.model.parameters(), decay=spec.ema)
+        self.best = Best()
+
+    def prepare(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.net, self.muon, self.adam = accelerator.prepare(self.model, self.muon, self.adam)
+        accelerator.register_for_checkpointing(self.ema, self.best)
+
+    def step(self, x: Tensor, progress: float) -> dict[str, Tensor]:
+        """x: tokens (B,h,w) int64."""
+        noisy = corrupt(x, self.spec.keep, self.model.codebook_size)
+        with self.accelerator.autocast():
+            logits = self.net(noisy)
+        nats = F.cross_entropy(logits.float().flatten(0, 2), x.flatten())
+        rate = cosine(progress)
+        for optimizer, lr in ((self.muon, self.spec.muon_lr), (self.adam, self.spec.lr)):
+            for group in optimizer.param_groups:
+                group["lr"] = lr * rate
+            optimizer.zero_grad()
+        self.accelerator.backward(nats)
+        self.muon.step()
+        self.adam.step()
+        self.ema.step(self.model.parameters())
+        return {"nats": nats}
+
+    def validate(self, x: Tensor) -> tuple[dict[str, float], Image.Image]:
+        nats = float(self.model.surprisal(x.cpu()).double().mean())
+        self.best.offer(nats)
+        return {"nats": nats, "below_unigram": self.unigram - nats}, samples_sheet(self.model, self.codec)
+
+    def milestone(self) -> str | None:
+        return "best" if self.best.take() else None
+
+
+class Best:
+    """The fewest held-out nats so far, kept over a resume."""
+
+    def __init__(self) -> None:
+        self.nats, self._fresh = float("inf"), False
+
+    def offer(self, nats: float) -> None:
+        if nats < self.nats:
+            self.nats, self._fresh = nats, True
+
+    def take(self) -> bool:
+        """True once after an offer that was the best."""
+        fresh, self._fresh = self._fresh, False
+        return fresh
+
+    def state_dict(self) -> dict[str, float]:
+        return {"nats": self.nats}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.nats = state["nats"]
+
+
+def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """(weights of the hidden layers' matrices and kernels, all others): those in `blocks` of two dimensions or more."""
+    named = list(model.named_parameters())
+    hidden = [p for name, p in named if name.startswith("blocks.") and p.ndim >= 2]
+    return hidden, [p for name, p in named if not (name.startswith("blocks.") and p.ndim >= 2)]
+
+
+def corrupt(tokens: Tensor, keep: float, codebook_size: int) -> Tensor:
+    """Replace each token, with probability 1 - keep, by one drawn uniformly from the codebook."""
+    replaced = torch.rand(tokens.shape, device=tokens.device) >= keep
+    return torch.where(replaced, torch.randint_like(tokens, codebook_size), tokens)
+
+
+def samples_sheet(prior: Prior, codec: Codec, count: int = SHEET, seed: int = 0, columns: int = 8) -> Image.Image:
+    """Samples of the prior, decoded: rows of `columns` pictures."""
+    x = codec.decode(codec.lookup(prior.sample(count, seed)))
+    return sheet(list(x.split(columns)), scale=2)
+
+
+class TokenBatches:
+    """Batches of token grids (N,h,w). Sample n of a run is a function of (seed, n): epoch n // N, in its own order."""
+
+    skipped = 0
+
+    def __init__(self, tokens_Nhw: Tensor, batch: int, seed: int):
+        self.tokens_Nhw, self.batch, self.seed = tokens_Nhw, batch, seed
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Tensor:
+        """This process's share of the global batch of `step`: (batch/world,h,w) int64."""
+        first = step * self.batch
+        chosen = [self._index(n) for n in range(first + rank, first + self.batch, world)]
+        return self.tokens_Nhw[chosen].long()
+
+    def iterate(self, step: int, rank: int = 0, world: int = 1) -> Generator[Tensor, None, None]:
+        """The batches from `step` on."""
+        while True:
+            yield self.at(step, rank, world)
+            step += 1
+
+    def _index(self, n: int) -> int:
+        epoch, place = divmod(n, len(self.tokens_Nhw))
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng((self.seed, epoch)).permutation(len(self.tokens_Nhw))
+        return int(self._order[place])
+
+
+def token_sets(codec: Codec, sources: Sequence[str], cache: Path) -> dict[str, Tensor]:
+    """Tokens of both splits, {"train": (N,2,h,w), "val": (M,2,h,w)} int32: each picture, and its mirror image.
+
+    Read from `cache` if that was made by the same codec from the same pictures, else encoded and written there.
+    """
+    pictures = {split: [PictureSet(path, split) for path in sources] for split in ("train", "val")}
+    origin = _origin(codec, pictures)
+    if cache.is_file():
+        with safe_open(cache, "pt") as file:
+            if file.metadata() == origin:
+                return {split: file.get_tensor(split) for split in pictures}
+    tokens = {split: torch.cat([_encode_all(codec, s) for s in sets]) for split, sets in pictures.items()}
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    fresh = cache.with_suffix(".new")
+    save_file(tokens, fresh, metadata=origin)
+    fresh.replace(cache)
+    return tokens
+
+
+def _origin(codec: Codec, pictures: dict[str, list[PictureSet]]) -> dict[str, str]:
+    """What tokens depend on: everything of the codec but its decoder, and the names of the pictures."""
+    weights, names = hashlib.sha256(), hashlib.sha256()
+    for name, value in sorted(cast(nn.Module, codec).state_dict().items()):
+        if not name.startswith("decoder."):
+            weights.update(value.cpu().float().contiguous().numpy().tobytes())
+    for split, sets in pictures.items():
+        names.update("\n".join([split, *(name for s in sets for name in s.names)]).encode())
+    return {"codec": weights.hexdigest(), "pictures": names.hexdigest(), "size": str(codec.image_size)}
+
+
+@torch.inference_mode()
+def _encode_all(codec: Codec, pictures: PictureSet, batch: int = 64) -> Tensor:
+    """(N,2,h,w) int32: the tokens of every readable picture, and those of its mirror image."""
+    size, parts = cast(int, codec.image_size), []
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(pictures.tensors, size, batch, 0)
+        for start in range(0, len(pictures), batch):
+            x, ahead = ahead.result(), pool.submit(pictures.tensors, size, batch, start + batch)
+            if len(x):
+                parts.append(torch.stack([_tokens(codec, x), _tokens(codec, x.flip(3))], 1))
+    if not parts:
+        raise DataError(f"{pictures.path}: no readable pictures in '{pictures.split}'")
+    return torch.cat(parts)
+
+
+def _tokens(codec: Codec, x: Tensor) -> Tensor:
+    return cast(Tensor, codec.encode(x).tokens).int()
+
+
+def unigram_entropy(tokens: Tensor, codebook_size: int) -> float:
+    """Nats per token of a model that knows only how often each code occurs in these very tokens."""
+    p = metrics.code_counts(tokens, codebook_size).double() / tokens.numel()
+    return float(torch.special.entr(p).sum())
+
+
+def train(args: argparse.Namespace, spec: PriorSpec) -> int:
+    """Run the command: 0 when the plan is done, 130 when it was interrupted. Raises ValueError."""
+    if args.codec is None:
+        raise ValueError(f"{args.model} needs --codec NAME or FOLDER: the codec whose tokens it learns")
+    sources = [_unweighted(text) for text in args.data]
+    set_seed(args.seed)
+    codec = load(args.codec)
+    if codec.codebook_size is None:
+        raise ValueError(f"--codec {args.codec}: expected a quantised codec, this one has no tokens")
+    device = PartialState(cpu=args.device == "cpu").device
+    precision = best_precision(device) if args.precision == "auto" else args.precision
+    accelerator = Accelerator(cpu=args.device == "cpu", mixed_precision=precision)
+    with accelerator.main_process_first():
+        tokens = token_sets(codec, sources, args.out / "tokens.safetensors")
+    train_tokens, held_out = tokens["train"].flatten(0, 1), tokens["val"][:, 0].long()
+    set_seed(args.seed)  # the network starts the same, whether the tokens were encoded now or before
+    unigram = unigram_entropy(held_out, codec.codebook_size)
+    recipe = PriorRecipe(spec, codec, (held_out.shape[1], held_out.shape[2]), unigram)
+    if accelerator.is_main_process:
+        parameters = sum(p.numel() for p in recipe.model.parameters())
+        print(
+            f"{args.model}: {parameters / 1e6:.2f} M parameters, {len(train_tokens):,} grids, precision {precision}, "
+            f"unigram entropy {unigram:.3f} nats"
+        )
+    plan = Plan(args.out, args.minutes, args.steps, args.resume, args.seed, args.save_minutes)
+    trainer = Trainer(recipe, TokenBatches(train_tokens, spec.batch, args.seed), held_out, plan, accelerator)
+    if args.export_only:
+        trainer.restore()
+    elif not trainer.run():
+        print(f"saved at step {trainer.clock.step}; go on with --resume")
+        return 130
+    trainer.validate()
+    return 0
+
+
+def _unweighted(text: str) -> str:
+    path, weight = parse_source(text)
+    if weight != 1:
+        raise ValueError(f"--data {text}: a prior learns every picture alike; weights are for codecs")
+    return path
