@@ -143,7 +143,7 @@ def no_weights(name: str, files: Iterable[str], wanted: str = SINGLE) -> LoadErr
     return LoadError("broken", name=name, file=wanted)
 
 
-def check_headers(folder: Path, skeleton: ModelMixin, name: str) -> None:
+def check_headers(folder: Path, skeleton: Any, name: str) -> None:
     """Raise LoadError unless a folder's files hold just the skeleton's tensors, by name, shape and kind of number."""
     files = weight_files(folder, name)
     found: Shapes = {}

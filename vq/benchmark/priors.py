@@ -114,7 +114,7 @@ def _pictures(priors: dict[str, Prior], codecs: Sequence[Codec], args: argparse.
         f"16 by the {name}": partial(_draw, prior, codec, 16)
         for (name, prior), codec in zip(priors.items(), codecs, strict=True)
     }
-    rows = [[name, seconds] for name, seconds in medians(tasks, args.rounds, warm_up=1).items()]
+    rows: list[list[Cell]] = [[name, seconds] for name, seconds in medians(tasks, args.rounds, warm_up=1).items()]
     return Table("pictures, decoding included", ["", "s"], rows)
 
 

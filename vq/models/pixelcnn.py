@@ -10,12 +10,14 @@ Shapes: B batch, h, w grid, K codebook size, C width, r rows of a vertical kerne
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from vq.models.layers import zeroed
 from vq.prior import Prior
 from vq.sampling import Options
 
@@ -36,8 +38,7 @@ class GatedLayer(nn.Module):
         self.link = nn.Conv2d(2 * width, 2 * width, 1)
         self.horizontal = nn.Conv2d(width, 2 * width, (1, self.reach + 1))
         self.out = nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        zeroed(self.out)
 
     def forward(self, above: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
         reach = self.reach
@@ -77,7 +78,8 @@ class PixelCNN(Prior):
         self.tokens_above, self.tokens_left = (nn.Embedding(codebook_size, width) for _ in range(2))
         self.row_hC = nn.Parameter(torch.zeros(h, width))
         self.column_wC = nn.Parameter(torch.zeros(w, width))
-        self.blocks = nn.ModuleList(GatedLayer(width, kernel) for _ in range(depth))
+        self.width, self.kernel = width, kernel
+        self.blocks: Any = nn.ModuleList(GatedLayer(width, kernel) for _ in range(depth))
         self.expand = nn.Linear(width, 2 * width)
         self.head = nn.Linear(2 * width, codebook_size)
         for weight in (self.tokens_above.weight, self.tokens_left.weight, self.row_hC, self.column_wC):
@@ -124,7 +126,7 @@ class CachedSteps:
     def __init__(self, network: PixelCNN, n: int):
         self.network, self.known, self.read = network, 0, 0
         h, w = network.grid
-        width, reach = network.config.width, network.config.kernel // 2
+        width, reach = network.width, network.kernel // 2
         options = {"dtype": network.dtype, "device": network.device}
         layers = range(len(network.blocks))
         self.tokens = torch.zeros((n, h, w), dtype=torch.int64, device=network.device)
@@ -150,7 +152,7 @@ class CachedSteps:
 
     def _read_row(self, row: int) -> None:
         """The vertical stack at `row`, from the tokens above; leaves what the horizontal stack takes from it."""
-        network, reach, w = self.network, self.network.config.kernel // 2, self.network.grid[1]
+        network, reach, w = self.network, self.network.kernel // 2, self.network.grid[1]
         x = network.place(row, row + 1)[0].expand(len(self.tokens), -1, -1)
         if row:
             x = x + network.tokens_above(self.tokens[:, row - 1])
@@ -165,8 +167,8 @@ class CachedSteps:
 
     def _read_cells(self, row: int, first: int, last: int) -> Tensor:
         """The horizontal stack at the cells first ... last of `row`: (n,last-first+1,C)."""
-        network, reach, n = self.network, self.network.config.kernel // 2, len(self.tokens)
-        count, width = last - first + 1, network.config.width
+        network, reach, n = self.network, self.network.kernel // 2, len(self.tokens)
+        count, width = last - first + 1, network.width
         x = network.place(row, row + 1)[:, first : last + 1].expand(n, -1, -1)
         shown = network.tokens_left(self.tokens[:, row, max(first - 1, 0) : last])
         x = x + (shown if first else F.pad(shown, (0, 0, 1, 0)))

@@ -10,6 +10,7 @@ Shapes: B batch, T sequence length, h, w grid, K codebook size, C width, N heads
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -93,7 +94,8 @@ class Transformer(Prior):
         self.before, self.above, self.beyond = (nn.Embedding(codebook_size + 1, width) for _ in range(3))
         self.row_h1C = nn.Parameter(torch.zeros(h, 1, width))
         self.column_wC = nn.Parameter(torch.zeros(w, width))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.width = width
+        self.blocks: Any = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, bias=False)
         self.head = nn.Linear(width, codebook_size)
         for weight in (self.before.weight, self.above.weight, self.beyond.weight, self.row_h1C, self.column_wC):
@@ -153,7 +155,7 @@ class CachedSteps:
         self.network, self.known, self.read, self.n = network, 0, 0, n
         h, w = network.grid
         self.heads = network.blocks[0].attention.heads if len(network.blocks) else 1
-        size = (2, n, self.heads, h * w, network.config.width // self.heads)
+        size = (2, n, self.heads, h * w, network.width // self.heads)
         self.caches = [torch.empty(size, dtype=network.dtype, device=network.device) for _ in network.blocks]
         self.padded = torch.full((n, w + h * w), network.codebook_size, device=network.device)
 

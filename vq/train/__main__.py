@@ -55,7 +55,7 @@ def _train(args: argparse.Namespace) -> int:
         recipe = VQRecipe(spec, perceptual, cast(VQVAE, load(args.grow)) if args.grow else None)
     else:
         recipe = VectorRecipe(spec)
-        if not (args.resume or args.export_only):
+        if not (args.export_only or (args.resume and (args.out / "checkpoint").exists())):
             recipe.start(torch.cat([s.tensors(size) for s in batches.sets]))
     plan = Plan(args.out, args.minutes, args.steps, args.resume, args.seed, args.save_minutes)
     if accelerator.is_main_process:
@@ -94,6 +94,7 @@ def command(args: argparse.Namespace) -> str:
     words += [
         f"{Path(path).name}{'' if weight == 1 else f':{weight:g}'}" for path, weight in map(parse_source, args.data)
     ]
+    words += ["--grow", Path(args.grow).name] if args.grow else []
     words += ["--perceptual", args.perceptual.name] if args.perceptual else []
     words += ["--minutes", f"{args.minutes:g}"] if args.minutes is not None else ["--steps", str(args.steps)]
     words += ["--grow", Path(args.grow).name] if args.grow else []

@@ -17,6 +17,20 @@ _GRID_LIMITS = [
     "What the training pictures lack (drawings, screenshots, medical or satellite pictures), it codes badly.",
 ]
 
+# The fields of the recipe that play a part in training a model.
+_EVERY = ("batch", "lr", "betas", "ema")
+_QUANTISED = ("l1", "log_mse", "perceptual", "restart_every", "restart_below", "ema_codebook")
+_RECIPES: dict[str, tuple[str, ...]] = {
+    "ae": ("linear_scale",),
+    "vae": ("linear_scale", "kl"),
+    "vqvae": _QUANTISED,
+    "vqgan": (
+        *_QUANTISED,
+        *("adversary_start", "adversarial", "adversarial_form", "adversarial_perceptual"),
+        *("decoder_lr", "discriminator_lr", "discriminator_widths"),
+    ),
+}
+
 # Title, summary, tags, limits.
 ABOUT: dict[str, tuple[str, str, list[str], list[str]]] = {
     "ae": (
@@ -91,8 +105,9 @@ y = codec.decode(codec.encode(x).z)  # x (B,3,H,W) float32 in [-1,1]
 
 
 def _figures(record: Mapping[str, Any]) -> str:
-    columns = [(_column(f), f) for f in record["figures"]]
-    columns += [(f"{_column(f)}, before the adversary", f) for f in record.get("before_adversary", [])]
+    first, *others = [(_column(f), f) for f in record["figures"]]
+    before = [(f"{_column(f)}, before the adversary", f) for f in record.get("before_adversary", [])]
+    columns = [first, *before, *others]
     lines = [["", *(title for title, _ in columns)], ["---", *("---:" for _ in columns)]]
     for key, label, form in ROWS:
         if key != "skipped" and any(f.get(key) is not None for _, f in columns):
@@ -126,17 +141,21 @@ def _training(record: Mapping[str, Any]) -> str:
         "data": sources,
         "time": f"{record['seconds'] / 60:.0f} minutes, {record['steps']:,} steps, {record['pictures']:,} pictures, "
         f"{record['pictures_per_second']:g} a second",
-        "machine": f"{record['processes']} process{'es' if record['processes'] > 1 else ''}, {record['threads']} "
-        f"threads, precision {'float32' if record['precision'] == 'no' else record['precision']}, "
+        "machine": f"{_count(record['processes'], 'process', 'es')}, {_count(record['threads'], 'thread')}, "
+        f"precision {'float32' if record['precision'] == 'no' else record['precision']}, "
         f"torch {record['torch']}, seed {record['seed']}",
     }
-    recipe = {k: v for k, v in record["recipe"].items() if k != "config"}
+    recipe = {k: v for k, v in record["recipe"].items() if k in (*_EVERY, *_RECIPES[record["model"]])}
     network = record["recipe"]["config"]
     lines = [f"- {key}: {value}" for key, value in facts.items()]
     lines.append("- recipe: " + ", ".join(f"{k} {_plain(v)}" for k, v in recipe.items()))
     if network:
         lines.append("- network: " + ", ".join(f"{k} {_plain(v)}" for k, v in network.items()))
     return f"```\n{record['command']}\n```\n\n" + "\n".join(lines) + "\n\n`training.json` has the learning curves."
+
+
+def _count(number: int, noun: str, ending: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else ending}"
 
 
 def _plain(value: Any) -> str:

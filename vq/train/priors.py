@@ -72,7 +72,7 @@ class PriorRecipe:
         described = {"codebook_size": codec.codebook_size, "codebook_sha256": fingerprint(codec), "grid": list(grid)}
         self.spec, self.codec, self.unigram = spec, codec, unigram
         self.model = spec.model(**described | spec.config)
-        hidden, rest = split_parameters(self.model)
+        hidden, rest = split_parameters(cast(Any, self.model))
         self.muon = Muon(hidden, spec.muon_lr)
         self.adam = torch.optim.AdamW(rest, spec.lr, spec.betas, weight_decay=0.0)
         self.ema = EMAModel(self.model.parameters(), decay=spec.ema)

@@ -1,0 +1,66 @@
+"""A real Chromium, and what every visit to the page has in common."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Browser, Page, Playwright
+
+# The machine may be slow and busy: wait long, but never longer than needed.
+PATIENCE = 120_000
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+
+
+def launch(playwright: Playwright) -> Browser:
+    """The Chromium on PATH, else Playwright's own."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return playwright.chromium.launch(executable_path=path, args=FLAGS)
+
+
+@contextmanager
+def visit(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
+    """Open the page as a new visitor; afterwards, fail on any error in it and any request to another host."""
+    faults: list[str] = []
+    settings = {"locale": "en-US", "viewport": {"width": 1280, "height": 900}} | context
+    visitor = browser.new_context(**settings)
+    visitor.set_default_timeout(PATIENCE)
+    page = visitor.new_page()
+    page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
+    page.on("console", lambda line: faults.append(f"console: {line.text}") if line.type == "error" else None)
+    own = (f"{url}/", "data:", "blob:")
+    page.on("request", lambda request: None if request.url.startswith(own) else faults.append(f"asks {request.url}"))
+    page.goto(url)
+    try:
+        yield page
+    finally:
+        visitor.close()
+    assert not faults, faults
+
+
+def revision(page: Page) -> int:
+    """Number of the request that the cards show."""
+    cards = page.locator(".vq-cards")
+    cards.wait_for(state="attached")
+    return int(cards.get_attribute("data-revision") or 0)
+
+
+def settled(page: Page, after: int = 0) -> None:
+    """Wait until the results of a request later than `after` are complete."""
+    page.wait_for_function(
+        """after => {
+            const cards = document.querySelector(".vq-cards");
+            return cards && Number(cards.dataset.revision) > after && cards.dataset.state === "done";
+        }""",
+        arg=after,
+    )

@@ -1,0 +1,71 @@
+"""Tiny codecs with random weights, and the page over them: what a test needs when training isn't the point."""
+
+import os
+from collections.abc import Callable, Iterator
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import pytest
+import torch
+from torch import Tensor
+
+from vq.codec import Codec
+
+NAMES = ("ae", "vae", "vqvae", "vqgan")
+
+
+@pytest.fixture(scope="session")
+def codecs() -> dict[str, Codec]:
+    """The four families, each a few thousand parameters; AE and VAE at 64 px, VQ-VAE f4, VQ-GAN f8."""
+    from vq.models.autoencoder import AE, VAE
+    from vq.models.vqvae import VQVAE
+
+    torch.manual_seed(0)
+    vector = {"latent_dim": 16, "widths": (8, 8, 8, 8), "depths": (0, 0, 0, 0)}
+    models = {
+        "ae": AE(**vector),
+        "vae": VAE(**vector),
+        "vqvae": VQVAE(codebook_size=32, code_dim=4, widths=(8, 8), decoder_depths=(0, 1)),
+        "vqgan": VQVAE(
+            codebook_size=32, code_dim=4, widths=(8, 8, 8), encoder_depths=(0, 0, 1), decoder_depths=(0, 0, 1)
+        ),
+    }
+    return {name: model.eval().requires_grad_(False) for name, model in models.items()}
+
+
+@pytest.fixture(scope="session")
+def load(codecs: dict[str, Codec]) -> Callable[[str], Codec]:
+    def load(name: str) -> Codec:
+        if name not in codecs:
+            raise ValueError(f"no codec {name}")
+        return codecs[name]
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def statistics() -> Callable[[str], dict[str, Tensor] | None]:
+    """Principal directions for AE and VAE: random ones, orthonormal as real ones are."""
+    generator = torch.Generator().manual_seed(1)
+    components = torch.linalg.qr(torch.randn(16, 16, generator=generator)).Q
+    table = {"mean": torch.randn(16, generator=generator), "components": components, "std": torch.linspace(2, 0.1, 16)}
+    return lambda name: table if name in ("ae", "vae") else None
+
+
+@pytest.fixture(scope="session")
+def page_url(load, statistics) -> Iterator[str]:
+    """The page over the tiny codecs, served on a free port."""
+    from vq.ui import build_app, launch_options
+
+    page = build_app(load, statistics)
+    _, url, _ = page.launch(server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options())
+    yield url.rstrip("/")
+    page.close()
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]

@@ -1,0 +1,34 @@
+// How pictures are fitted and which codecs see them. props.value: {size, fit, codecs}; the rest of props never changes.
+const { t, h, segments } = VQ;
+const root = element.querySelector(".vq-options");
+
+function choose(change) {
+  props.value = { ...props.value, ...change };
+  VQ.begin();
+  trigger("choose");
+}
+
+function tick(name, on) {
+  const ticked = new Set(props.value.codecs);
+  on ? ticked.add(name) : ticked.delete(name);
+  choose({ codecs: props.all.map(([key]) => key).filter((key) => ticked.has(key)) });
+}
+
+const ticks = props.all.map(([name, title]) => {
+  const checked = props.value.codecs.includes(name);
+  const onchange = (event) => tick(name, event.target.checked);
+  return h("label", {}, h("input", { type: "checkbox", value: name, checked, onchange }), h("span", {}, title));
+});
+const sizes = props.sizes.map((size) => [size, String(size)]);
+const fits = ["crop", "pad"].map((fit) => [fit, t(`fit_${fit}`)]);
+
+// Folded away on a phone, where the results should come first.
+const details = h("details", { open: matchMedia("(min-width: 901px)").matches },
+  h("summary", {}, t("options")),
+  h("div.vq-options-body", {},
+    segments("vq-fit", t("fit"), fits, props.value.fit, (fit) => choose({ fit })),
+    segments("vq-size", t("size"), sizes, props.value.size, (size) => choose({ size })),
+    h("p.vq-note", {}, t("size_note", 64)),
+    h("fieldset.vq-ticks", {}, h("legend", {}, t("codecs")), h("div", {}, ...ticks)),
+    h("p.vq-credits", {}, t("credits"))));
+root.append(details);
