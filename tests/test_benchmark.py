@@ -13,7 +13,7 @@ from vq.benchmark.__main__ import PARTS, main
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    net = tiny.VQVAE(**tiny.GRID | {"widths": [16, 32]})
+    net = tiny.VQVAE(widths=(48, 160))
     net.save_pretrained(tmp_path / "net")
     return tmp_path / "net"
 

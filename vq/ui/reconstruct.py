@@ -148,7 +148,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             run, [turn, ticket, picture, examples, options], [cards, knobs, results], trigger_mode="multiple", **heavy
         )
     knobs.slide(slide, [knobs, results], knobs, trigger_mode="always_last", **heavy)
-    cards.carry(carry, results, [studio.carried, studio.tabs], queue=False, api_visibility="private")
+    # In the queue, or a State's change event would not reach the tab that waits for it.
+    cards.carry(carry, results, [studio.carried, studio.tabs], show_progress="hidden", api_visibility="private")
     endpoint(studio)
 
 
