@@ -4,6 +4,7 @@ import pytest
 import tiny
 import torch
 
+from vq import metrics
 from vq.train.losses import gaussian_kl
 
 
@@ -108,3 +109,15 @@ def test_no_codebook_to_look_into() -> None:
         net.lookup(torch.zeros(1, 2, 2, dtype=torch.int64))
     with pytest.raises(ValueError, match="no codebook"):
         net.quantize(torch.zeros(1, 4, 2, 2))
+
+
+@pytest.mark.parametrize("name", ["ae", "vae"])
+def test_a_fresh_network_that_starts_from_a_pca_is_that_pca(name: str) -> None:
+    torch.manual_seed(0)
+    net, x = tiny.MODELS[name]().eval(), tiny.pictures(40)
+    mean, components, std = metrics.principal_components(x.flatten(1), net.latent_dim)
+    net.start_from_pca(mean, components, std)
+    z = net.encode(x).z
+    torch.testing.assert_close(z.std(0), torch.ones(net.latent_dim), rtol=1e-3, atol=0)
+    expected = metrics.project(x.flatten(1), mean, components).view_as(x)
+    torch.testing.assert_close(net.generate(z), expected, rtol=0, atol=1e-3)

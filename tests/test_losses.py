@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vq.train.losses import discriminator_loss, gaussian_kl, generator_loss, sum_of_squares
+from vq.train.losses import discriminator_loss, gaussian_kl, generator_loss, log_error, sum_of_squares
 
 
 def test_sum_of_squares_by_hand() -> None:
@@ -62,3 +62,18 @@ def test_log_form_survives_large_logits() -> None:
 def test_unknown_form_is_named(loss: object) -> None:
     with pytest.raises(ValueError, match="'least'"):
         loss()
+
+
+def test_log_error_weighs_each_picture_by_the_inverse_of_its_error() -> None:
+    x = torch.zeros(2, 3, 2, 2)
+    y = x.clone()
+    y[0] += 0.1  # error 0.01
+    y[1] += 1.0  # error 1
+    y.requires_grad_()
+    loss = log_error(y, x)
+    mean = (0.01 + 1.0) / 2
+    assert loss.item() == pytest.approx(mean * (math.log(0.0101) + math.log(1.0001)) / 2, rel=1e-5)
+    loss.backward()
+    # d/dy of mean * log(error + 1e-4) / 2, with error the mean of 12 squares.
+    expected = mean / 2 * torch.tensor([0.1 / 0.0101, 1.0 / 1.0001]) * 2 / 12
+    torch.testing.assert_close(y.grad[:, 0, 0, 0], expected)

@@ -96,3 +96,21 @@ def test_decode_is_clamped() -> None:
 def test_wrong_input_is_named(method: str, value: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         getattr(tiny.model("vqvae"), method)(value)
+
+
+def test_a_deeper_model_starts_as_the_shallow_one_it_grew_from() -> None:
+    shallow, x = tiny.model("vqvae"), tiny.pictures(2)
+    deep = tiny.VQVAE(**tiny.GRID | {"encoder_depths": [2, 2], "decoder_depths": [1, 3]}, unit_length=True).eval()
+    deep.grow_from(shallow)
+    assert sum(p.numel() for p in deep.parameters()) > sum(p.numel() for p in shallow.parameters())
+    assert torch.equal(deep.encode(x).tokens, shallow.encode(x).tokens)
+    torch.testing.assert_close(deep(x).x_hat, shallow(x).x_hat, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"widths": [8, 16]}, {"encoder_depths": [0, 0]}, {"decoder_depths": [0, 0]}, {"codebook_size": 32}],
+)
+def test_growing_refuses_what_differs_in_more_than_depth(other: dict) -> None:
+    with pytest.raises(ValueError, match="differ"):
+        tiny.VQVAE(**tiny.GRID | other).grow_from(tiny.model("vqvae"))

@@ -20,6 +20,9 @@ from vq.ui.common import Studio
 from vq.ui.reconstruct import EXAMPLES, KNOBS, Choice, show
 from vq.ui.texts import TEXTS
 
+# A machine busy with other things is no failure.
+expect.set_options(timeout=30_000)
+
 PIXELS = """image => image.decode().then(() => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];

@@ -72,8 +72,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "what_vae": (
         "The same network, but its numbers must follow a bell curve, so that new pictures can be drawn from it. "
-        "Look at how much softer it gets.",
-        "同样的网络，但数字须服从钟形分布，这样才能从中生成新图。看它变得多柔和。",
+        "Compare it with the AE: that is the price.",
+        "同样的网络，但数字须服从钟形分布，这样才能从中生成新图。与 AE 相比，差别就是代价。",
     ),
     "what_vqvae": (
         "A grid of entries from a learned codebook of {}. Look at the edges: crisp; fine texture is smoothed over.",
