@@ -70,9 +70,9 @@ def measure(args: argparse.Namespace) -> list[Table]:
 def build_peer(parameters: int, codec: VQVAE) -> nn.Module:
     """A VQModel with the codec's factor, codes and, within 3 %, its number of parameters. Raises ValueError."""
     blocks = codec.factor.bit_length()
-    for width in range(8, 513, 8):
+    for width in range(8, 513, 4):
         widths = [width * 2**i for i in range(blocks - 1)]
-        for last in range(widths[-1], 2 * widths[-1] + 1, 8):
+        for last in range(widths[-1], 2 * widths[-1] + 1, 4):
             config = _peer_config([*widths, last], codec)
             with torch.device("meta"):
                 count = sum(p.numel() for p in cast(nn.Module, VQModel(**config)).parameters())
@@ -91,7 +91,7 @@ def _peer_config(widths: Sequence[int], codec: VQVAE) -> dict[str, Any]:
         "up_block_types": ["UpDecoderBlock2D"] * len(widths),
         "layers_per_block": 1,
         "mid_block_add_attention": False,
-        "norm_num_groups": 8,
+        "norm_num_groups": 4,
         "latent_channels": dim,
         "vq_embed_dim": dim,
         "num_vq_embeddings": codec.codebook_size,
