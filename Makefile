@@ -1,13 +1,15 @@
 # make run    install what the app needs into .venv (once) and serve it; PORT=8000 or ARGS="--port 8000"
 # make test   install what the tests need too (Chromium included) and run them
 # make check  lint, format and types
+# make space OUT=dir   collect what a Hugging Face Space needs and check it; VQ_WEIGHTS=org/prefix, ZEROGPU=1
+# make report CATS=cats64.zip PHOTOS=photos160.zip PERCEPTUAL=squeezenet1_1.safetensors   write weights/README.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 TESTS ?= tests
 
-.PHONY: run test check clean
+.PHONY: run test check space report clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/python app.py $(ARGS)
@@ -21,6 +23,10 @@ check: $(VENV)/.test
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+space: $(VENV)/.run
+	@test -n "$(OUT)" || { echo "Say where: make space OUT=dir" >&2; exit 2; }
+	@$(BIN)/python -m vq.space "$(OUT)"
+
 # The stamps make a second call start at once, without network.
 $(VENV)/.run: requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; \
@@ -32,6 +38,9 @@ $(VENV)/.run: requirements.txt
 $(VENV)/.test: $(VENV)/.run requirements-test.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	@touch $@
+
+report: $(VENV)/.test
+	@$(BIN)/python -m vq.report --cats "$(CATS)" --photos "$(PHOTOS)" --perceptual "$(PERCEPTUAL)"
 
 clean:
 	rm -rf $(VENV)

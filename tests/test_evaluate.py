@@ -9,10 +9,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vq import evaluate as module
 from vq import metrics
 from vq.codec import Encoded
-from vq.evaluate import evaluate, frechet_sides, main
+from vq.evaluate import __main__ as command
+from vq.evaluate import codec as module
+from vq.evaluate.__main__ import main
+from vq.evaluate.codec import evaluate, frechet_sides
 from vq.models.squeezenet import SqueezeNet
 from vq.train.data import DataError, PictureSet
 
@@ -201,8 +203,8 @@ def test_mistakes_are_one_clear_line(
 
 
 def test_infinity_becomes_null(tmp_path: Path) -> None:
-    assert module._finite({"psnr": float("inf"), "ssim": 1.0}) == {"psnr": None, "ssim": 1.0}
-    assert "inf dB" in module.table({"data": "x", "split": "val", "size": 32, "pictures": 1, "psnr": float("inf")})
+    assert command._finite({"psnr": float("inf"), "ssim": 1.0}) == {"psnr": None, "ssim": 1.0}
+    assert "inf dB" in command.table({"data": "x", "split": "val", "size": 32, "pictures": 1, "psnr": float("inf")})
 
 
 def test_perceptual_file_is_complete(perceptual: Path) -> None:

@@ -20,11 +20,12 @@ from safetensors.torch import load, save
 from standin_hub import StandinHub
 from standin_models import LAYOUTS, files_of, model, pickled, public_files, under, with_config
 
-from vq import cache, hub, tasks, weights
+from vq import cache, hub, weights
 from vq.catalogue import CODECS, PUBLIC
 from vq.messages import ERRORS, LoadError
 from vq.models.autoencoder import AE
 from vq.models.vqvae import VQVAE
+from vq.tasks import reconstruct as tasks
 
 REPO = "someone/codec"
 WEIGHTS = weights.SINGLE

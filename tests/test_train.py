@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vq import metrics
-from vq.evaluate import evaluate
+from vq.evaluate.codec import evaluate
 from vq.hub import load, load_statistics
 from vq.models.squeezenet import SqueezeNet
 from vq.models.vqvae import VQVAE
@@ -262,6 +262,24 @@ def test_no_restarts_in_the_last_fifth() -> None:
     assert recipe.model.quantizer.codebook_KD[5:].min() > 99
 
 
+def test_frozen_tokens_stay_while_the_decoder_learns() -> None:
+    torch.manual_seed(0)
+    before = tiny.model("vqvae")
+    recipe = VQRecipe(
+        Spec(VQVAE, {**tiny.GRID, "unit_length": True}, freeze_tokens=True, restart_every=1), None, before
+    )
+    recipe.prepare(Accelerator(cpu=True, mixed_precision="no"))
+    x = tiny.pictures(4)
+    for _ in range(3):
+        recipe.step(x, 0.1)
+    assert torch.equal(recipe.model.encode(x).tokens, before.encode(x).tokens)
+    assert torch.equal(recipe.model.stored_codebook, before.stored_codebook)
+    pairs = zip(recipe.model.decoder.parameters(), before.decoder.parameters(), strict=True)
+    assert not all(torch.equal(a, b) for a, b in pairs)
+    with pytest.raises(ValueError, match="--grow"):
+        VQRecipe(Spec(VQVAE, tiny.GRID, freeze_tokens=True))
+
+
 def test_broken_pictures_are_counted_on_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,7 +311,8 @@ def test_mistakes_are_one_clear_line(case: str, data: Path, tmp_path: Path, caps
     (tmp_path / "file.zip").write_bytes(b"no zip")
     words, message = ERRORS[case]
     argv = [w.format(tmp=tmp_path, data=data) for w in words]
-    assert main([*argv, "--out", str(tmp_path / "run"), "--steps", "2", "--device", "cpu"]) == 2
+    argv += ["--out", str(tmp_path / "run"), "--steps", "2", "--device", "cpu", "--precision", "no"]
+    assert main(argv) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()

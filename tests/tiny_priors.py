@@ -21,12 +21,12 @@ def randomised(prior: Prior, seed: int = 0) -> Prior:
     return prior.eval().requires_grad_(False)
 
 
-def tiny_transformer(grid: tuple[int, int] = GRID, **config: object) -> Prior:
-    return randomised(Transformer(CODES, grid, width=24, depth=2, heads=3, **config))
+def tiny_transformer(grid: tuple[int, int] = GRID, codes: int = CODES, **config: object) -> Prior:
+    return randomised(Transformer(codes, grid, width=24, depth=2, heads=3, **config))
 
 
-def tiny_pixelcnn(grid: tuple[int, int] = GRID, **config: object) -> Prior:
-    return randomised(PixelCNN(CODES, grid, width=12, depth=max(2, max(grid) // 2), kernel=5, **config))
+def tiny_pixelcnn(grid: tuple[int, int] = GRID, codes: int = CODES, **config: object) -> Prior:
+    return randomised(PixelCNN(codes, grid, width=12, depth=max(2, max(grid) // 2), kernel=5, **config))
 
 
 TINY = {"transformer": tiny_transformer, "pixelcnn": tiny_pixelcnn}

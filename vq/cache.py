@@ -2,6 +2,7 @@
 
     ROOT/models/org--repo/COMMIT/SUBFOLDER   the files of a source and their record, origin.json
     ROOT/models/org--repo/refs/REVISION      the commit that a branch or tag stood for
+    ROOT/visitors/                           the same for what visitors asked for, the most recently used few
     ROOT/partial/                            downloads on their way
 
 An entry gets its name once every file in it has been checked, so there are no incomplete ones; none is changed later.
@@ -43,12 +44,17 @@ _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Source:
-    """A folder of a repository at a revision. pins: (file, sha256) of those known beforehand."""
+    """A folder of a repository at a revision. pins: (file, sha256) of those known beforehand.
+
+    visitor: whether somebody asks who isn't the owner. Such a source is read without the owner's token and has a cache
+    of its own, where nothing that the owner's token opened can be found.
+    """
 
     repo: str
     subfolder: str = ""
     revision: str = "main"
     pins: tuple[tuple[str, str], ...] = ()
+    visitor: bool = False
 
     def __post_init__(self) -> None:
         """Raise LoadError for what can't be a repository, subfolder or revision: they become paths and addresses."""
@@ -108,6 +114,8 @@ def find(source: Source) -> Origin | None:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         for name, file in record["files"].items():
             _check(folder / name, file["digest"], file["state"], source.pin(name))
+        if source.visitor:
+            os.utime(folder / RECORD)  # for `prune`, the time of its last use
         return Origin(folder, source.repo, source.subfolder, source.revision, commit, record["licence"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -127,7 +135,11 @@ def _state(path: Path) -> list[int]:
 
 
 def _repo(source: Source) -> Path:
-    return root() / "models" / source.repo.replace("/", "--")
+    return _models(source.visitor) / source.repo.replace("/", "--")
+
+
+def _models(visitor: bool) -> Path:
+    return root() / ("visitors" if visitor else "models")
 
 
 def _ref(source: Source) -> Path:
@@ -200,12 +212,26 @@ def install(source: Source, commit: str, licence: str | None, work: Path, digest
     return Origin(entry, source.repo, source.subfolder, source.revision, commit, licence)
 
 
+def prune(keep: int) -> None:
+    """Of the entries that visitors asked for, leave the `keep` most recently used."""
+
+    def used(record: Path) -> float:
+        try:
+            return record.stat().st_mtime
+        except OSError:  # another thread was faster
+            return 0.0
+
+    for record in sorted(_models(True).glob(f"*/*/*/{RECORD}"), key=used, reverse=True)[max(1, keep) :]:
+        shutil.rmtree(record.parent, ignore_errors=True)
+
+
 def adopt(source: Source) -> Origin | None:
     """An entry made of links into the Hub client's cache, where a Space's build or another program left the files.
 
     There a file is named by the hash the Hub gave it, so it can be checked here; what fails is ignored.
     """
-    config = _in_hub_cache(source, weights.CONFIG)
+    # What lies there may have been opened by the owner's token.
+    config = None if source.visitor else _in_hub_cache(source, weights.CONFIG)
     if config is None:
         return None
     folder = config.parent

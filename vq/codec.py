@@ -70,6 +70,11 @@ def fingerprint(codec: Codec) -> str:
     return hashlib.sha256(codes.detach().cpu().float().contiguous().numpy().tobytes()).hexdigest()
 
 
+def device_of(codec: Codec) -> torch.device:
+    """Where a codec computes; the CPU if it doesn't say."""
+    return getattr(codec, "device", torch.device("cpu"))
+
+
 def check_picture(x: Tensor, *, dtype: torch.dtype, factor: int | None, image_size: int | None) -> None:
     """Raise ValueError unless x is (B,3,H,W) of `dtype` in [-1,1], sized for the codec.
 

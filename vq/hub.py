@@ -8,6 +8,7 @@ Settings, read from the environment at every call:
     VQ_MAX_BYTES   bytes of weights a model may have, 1 GB by default
     VQ_DEADLINE    seconds to wait for the next byte, 10 by default
     VQ_MAX_MODELS  models kept in memory, 8 by default
+    VQ_MAX_GUESTS  visitors' checkpoints kept, in memory and on disk, besides: 4 by default
 """
 
 import logging
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import httpx2
@@ -70,7 +71,9 @@ class Loaded:
 
 
 _shelf: Shelf[Loaded] = Shelf(lambda: _setting("VQ_MAX_MODELS", 8))
+_guests: Shelf[Loaded] = Shelf(lambda: _max_guests())
 _priors: Shelf[Prior] = Shelf(lambda: _setting("VQ_MAX_MODELS", 8))
+_statistics: Shelf[dict[str, Tensor]] = Shelf(lambda: _setting("VQ_MAX_MODELS", 8))
 _flights = Flights()
 
 
@@ -103,9 +106,17 @@ def load_with_origin(
     stop: Stop = None,
 ) -> Loaded:
     """As `load`, with what is known of where the codec comes from."""
-    source = resolve(name, subfolder, revision)
+    return open_source(resolve(name, subfolder, revision), device, progress, stop)
+
+
+def open_source(
+    source: Source | Path, device: str | torch.device = "cpu", progress: Progress | None = None, stop: Stop = None
+) -> Loaded:
+    """As `load_with_origin`, from a source. What visitors ask for never pushes out the page's own models."""
+    visitor = isinstance(source, Source) and source.visitor
+    shelf = _guests if visitor else _shelf
     key = (source if isinstance(source, Source) else source.resolve(), str(torch.device(device)))
-    if (ready := _shelf.get(key)) is not None:
+    if (ready := shelf.get(key)) is not None:
         return ready
 
     def work(job: Job) -> Loaded:
@@ -113,13 +124,26 @@ def load_with_origin(
         model = weights.read(origin.folder, max_bytes(), _name(source))
         model = cast(Any, model).to(device=device, memory_format=torch.channels_last)
         loaded = Loaded(cast(Codec, model), origin)
-        _shelf.put(key, loaded)
+        shelf.put(key, loaded)
         return loaded
 
     try:
         return _flights.run(key, work, progress, stop)
     except Stopped as error:
         raise LoadError("stopped", name=_name(source)) from error
+
+
+def in_memory(source: Source, device: str | torch.device = "cpu") -> Loaded | None:
+    """What a visitor's source gave before, if it is still there. Counts as a use of its files, too."""
+    cache.find(source)
+    return _guests.get((source, str(torch.device(device))))
+
+
+def on_disk(source: Source) -> Source:
+    """The source, if it can be opened without asking the network. Raises LoadError."""
+    if cache.find(source) is None:
+        raise LoadError("gone", name=source.name)
+    return source
 
 
 def load_prior(
@@ -174,13 +198,18 @@ def load_statistics(name: str | Path) -> dict[str, Tensor] | None:
     """What a codec's training pictures look like in its latent space; None if the folder has no statistics.
 
     Vector codecs: mean (D,), components (D,D), its rows the principal directions from strongest to weakest, and std
-    (D,) along each. Quantised codecs: counts (K,) int64, how often each code occurs. Raises LoadError.
+    (D,) along each. Quantised codecs: counts (K,) int64, how often each code occurs. The same tensors come back until
+    the file changes: don't write to them. Raises LoadError.
     """
     path = locate(name) / STATISTICS
-    if not path.is_file():
-        return None
     try:
-        return load_file(path)
+        stat = path.stat()
+        key = (path.resolve(), stat.st_size, stat.st_mtime_ns)
+        if (known := _statistics.get(key)) is None:
+            _statistics.put(key, known := load_file(path))
+        return known
+    except FileNotFoundError:
+        return None
     except (OSError, SafetensorError) as error:
         raise LoadError("broken", name=Path(name).name, file=STATISTICS) from error
 
@@ -276,6 +305,10 @@ def _setting(name: str, default: int) -> int:
         return default
 
 
+def _max_guests() -> int:
+    return max(1, _setting("VQ_MAX_GUESTS", 4))
+
+
 def _deadline() -> int:
     return max(1, _setting("VQ_DEADLINE", 10))
 
@@ -358,6 +391,8 @@ def _obtain(source: Source, job: Job, classes: weights.Classes) -> Origin:
         job.check()
         digests = {remote.name: remote.digest for remote in wanted}
         origin = cache.install(source, listing.commit, listing.licence, work, digests)
+    if source.visitor:
+        cache.prune(_max_guests())
     log.info("%s: commit %s", source.name, listing.commit)
     return origin
 
@@ -366,7 +401,7 @@ def _list(source: Source) -> _Listing:
     """Ask the Hub what a source holds: one request. Raises LoadError."""
     with asking(source.repo, source.revision):
         try:
-            info = HfApi(endpoint()).model_info(
+            info = HfApi(endpoint(), token=_token(source)).model_info(
                 source.repo, revision=source.revision, timeout=_deadline(), files_metadata=True
             )
             return _Listing(
@@ -379,6 +414,11 @@ def _list(source: Source) -> _Listing:
             if isinstance(error, LoadError | HfHubHTTPError):
                 raise
             raise LoadError("server", host=host(), status=("not an answer of a Hub", "并非 Hub 的应答")) from error
+
+
+def _token(source: Source) -> Literal[False] | None:
+    """None: the owner's, if there is one; False: none at all."""
+    return False if source.visitor else None
 
 
 def _commit(sha: str | None, revision: str) -> str:
@@ -429,7 +469,7 @@ def _choose(source: Source, listing: _Listing) -> list[_Remote]:
         parts = [weights.INDEX, *sorted(shards)]
     else:
         raise weights.no_weights(source.name, files)
-    extras = [name for name in cache.EXTRAS if name in files]
+    extras = [] if source.visitor else [name for name in cache.EXTRAS if name in files]
     return [files[name] for name in (weights.CONFIG, *parts, *extras)]
 
 
@@ -469,7 +509,7 @@ class _Download:
     def _chunks(self, remote: _Remote, start: int) -> Iterator[bytes]:
         """The bytes of a file from `start` on. Raises what the Hub's client raises."""
         url = hf_hub_url(self.source.repo, self.source.path(remote.name), revision=self.commit, endpoint=endpoint())
-        headers = build_hf_headers() | {"Accept-Encoding": "identity"}
+        headers = build_hf_headers(token=_token(self.source)) | {"Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
         with get_session().stream("GET", url, headers=headers, timeout=_deadline()) as response:

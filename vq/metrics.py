@@ -30,10 +30,15 @@ def code_counts(tokens: Tensor, codebook_size: int) -> Tensor:
     return tokens.flatten().bincount(minlength=codebook_size)
 
 
+def entropy(counts_K: Tensor) -> float:
+    """-sum p log p of the code frequencies, in nats."""
+    p = counts_K.double() / counts_K.sum().clamp(min=1)
+    return float(torch.special.entr(p).sum())
+
+
 def perplexity(counts_K: Tensor) -> float:
     """exp(-sum p log p) of the code frequencies: between 1 and K, the number of equally used codes."""
-    p = counts_K.double() / counts_K.sum().clamp(min=1)
-    return float(torch.special.entr(p).sum().exp())
+    return math.exp(entropy(counts_K))
 
 
 def usage(counts_K: Tensor) -> float:

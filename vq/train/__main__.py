@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
-from accelerate import Accelerator, PartialState
 from accelerate.utils import set_seed
 from safetensors import SafetensorError
+from torch import nn
 
-from vq.hub import load
+from vq import weights
+from vq.hub import load, locate
 from vq.models.squeezenet import SqueezeNet
 from vq.models.vqvae import VQVAE
+from vq.prior import Prior
 from vq.train import priors
 from vq.train.autoencoders import SPECS, Spec, VectorRecipe, VQRecipe
 from vq.train.data import Batches, PictureSet, parse_source
 from vq.train.export import DATA_NOTES, Account, export
-from vq.train.loop import Plan, Recipe, Trainer, averaged, best_precision
+from vq.train.export_prior import export_prior
+from vq.train.loop import Plan, Recipe, Trainer, averaged, make_accelerator
 
 VAL_PICTURES = 256
 S = TypeVar("S", Spec, priors.PriorSpec)
@@ -29,16 +32,14 @@ S = TypeVar("S", Spec, priors.PriorSpec)
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        if args.model in priors.SPECS:
-            return priors.train(args, override(priors.SPECS[args.model], args.set))
-        return _train(args)
+        return (_train_prior if args.model in priors.SPECS else _train_codec)(args)
     # DataError is a ValueError; safetensors has its own for a damaged file.
     except (ValueError, OSError, SafetensorError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def _train(args: argparse.Namespace) -> int:
+def _train_codec(args: argparse.Namespace) -> int:
     spec = override(SPECS[args.model], args.set)
     set_seed(args.seed)
     sources = [parse_source(text) for text in args.data]
@@ -46,16 +47,15 @@ def _train(args: argparse.Namespace) -> int:
     batches = Batches([(PictureSet(p, "train"), w) for p, w in sources], size, spec.batch, args.seed)
     held_out = PictureSet(sources[0][0], "val").tensors(size, VAL_PICTURES)
     perceptual = SqueezeNet.from_file(args.perceptual) if args.perceptual else None
-    # An Accelerator can't be made twice with different precisions: ask its base for the device.
-    device = PartialState(cpu=args.device == "cpu").device
-    precision = best_precision(device) if args.precision == "auto" else args.precision
-    accelerator = Accelerator(cpu=args.device == "cpu", mixed_precision=precision)
+    accelerator, precision = make_accelerator(args.device, args.precision)
     recipe: Recipe
     if args.model in ("vqvae", "vqgan"):
         recipe = VQRecipe(spec, perceptual, cast(VQVAE, load(args.grow)) if args.grow else None)
     else:
         recipe = VectorRecipe(spec)
-        if not (args.export_only or (args.resume and (args.out / "checkpoint").exists())):
+        if args.grow:
+            recipe.grow_from(cast(nn.Module, load(args.grow)))
+        elif not (args.export_only or (args.resume and (args.out / "checkpoint").exists())):
             recipe.start(torch.cat([s.tensors(size) for s in batches.sets]))
     plan = Plan(args.out, args.minutes, args.steps, args.resume, args.seed, args.save_minutes)
     if accelerator.is_main_process:
@@ -63,29 +63,76 @@ def _train(args: argparse.Namespace) -> int:
         pictures = sum(map(len, batches.sets))
         print(f"{args.model}: {parameters / 1e6:.2f} M parameters, {pictures:,} pictures, precision {precision}")
     trainer = Trainer(recipe, batches, held_out, plan, accelerator)
-    if args.export_only:
-        trainer.restore()
-    elif not trainer.run():
-        print(f"saved at step {trainer.clock.step}; go on with --resume")
+    if not trainer.complete(args.export_only):
         return 130
-    trainer.validate()
     if accelerator.is_main_process:
-        account = Account(
-            args.model,
-            command(args),
-            sources,
-            spec,
-            args.seed,
-            precision,
-            accelerator.num_processes,
-            trainer.clock.step,
-            trainer.clock.seconds,
-        )
+        account = _account(args, spec, precision, trainer)
         with averaged(recipe) as model:
             folder = export(args.out, model, account, perceptual, args.data_notes)
         print(f"weights and card are in {folder}")
     accelerator.wait_for_everyone()
     return 0
+
+
+def _train_prior(args: argparse.Namespace) -> int:
+    spec = override(priors.SPECS[args.model], args.set)
+    if args.codec is None:
+        raise ValueError(f"{args.model} needs --codec NAME or FOLDER: the codec whose tokens it learns")
+    sources = [_unweighted(text) for text in args.data]
+    set_seed(args.seed)
+    codec = load(args.codec)
+    if codec.codebook_size is None:
+        raise ValueError(f"--codec {args.codec}: expected a quantised codec, this one has no tokens")
+    perceptual = SqueezeNet.from_file(args.perceptual) if args.perceptual else None
+    accelerator, precision = make_accelerator(args.device, args.precision)
+    with accelerator.main_process_first():
+        tokens = priors.token_sets(codec, sources, args.out / "tokens.safetensors")
+    train_tokens, held_out = tokens["train"].flatten(0, 1), tokens["val"][:, 0].long()
+    set_seed(args.seed)  # the network starts the same, whether the tokens were encoded now or before
+    unigram = priors.unigram_entropy(held_out, codec.codebook_size)
+    recipe = priors.PriorRecipe(spec, codec, (held_out.shape[1], held_out.shape[2]), unigram)
+    if args.grow:
+        recipe.grow_from(spec.model.from_pretrained(locate(args.grow, weights.PRIORS)))
+    if accelerator.is_main_process:
+        parameters = sum(p.numel() for p in recipe.model.parameters())
+        print(
+            f"{args.model}: {parameters / 1e6:.2f} M parameters, {len(train_tokens):,} grids, precision {precision}, "
+            f"unigram entropy {unigram:.3f} nats"
+        )
+    plan = Plan(args.out, args.minutes, args.steps, args.resume, args.seed, args.save_minutes)
+    stream = priors.TokenBatches(train_tokens, spec.batch, args.seed)
+    trainer = Trainer(recipe, stream, held_out, plan, accelerator)
+    if not trainer.complete(args.export_only):
+        return 130
+    if accelerator.is_main_process:
+        best = cast(Prior, spec.model.from_pretrained(args.out / "best")).eval()
+        account = _account(args, spec, precision, trainer)
+        folder = export_prior(args.out, best, codec, account, perceptual, args.samples, args.data_notes)
+        print(f"weights and card are in {folder}")
+    accelerator.wait_for_everyone()
+    return 0
+
+
+def _unweighted(text: str) -> str:
+    path, weight = parse_source(text)
+    if weight != 1:
+        raise ValueError(f"--data {text}: a prior learns every picture alike; weights are for codecs")
+    return path
+
+
+def _account(args: argparse.Namespace, spec: Spec | priors.PriorSpec, precision: str, trainer: Trainer) -> Account:
+    return Account(
+        args.model,
+        command(args),
+        [parse_source(text) for text in args.data],
+        spec,
+        args.seed,
+        precision,
+        trainer.accelerator.num_processes,
+        trainer.clock.step,
+        trainer.clock.seconds,
+        args.remarks.read_text() if args.remarks else "",
+    )
 
 
 def command(args: argparse.Namespace) -> str:
@@ -94,10 +141,10 @@ def command(args: argparse.Namespace) -> str:
     words += [
         f"{Path(path).name}{'' if weight == 1 else f':{weight:g}'}" for path, weight in map(parse_source, args.data)
     ]
+    words += ["--codec", Path(args.codec).name] if args.codec else []
     words += ["--grow", Path(args.grow).name] if args.grow else []
     words += ["--perceptual", args.perceptual.name] if args.perceptual else []
     words += ["--minutes", f"{args.minutes:g}"] if args.minutes is not None else ["--steps", str(args.steps)]
-    words += ["--grow", Path(args.grow).name] if args.grow else []
     words += ["--out", "RUN", *(["--seed", str(args.seed)] if args.seed else [])]
     words += ["--set", *args.set] if args.set else []
     return shlex.join(words)
@@ -137,7 +184,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data-notes", type=Path, default=DATA_NOTES, help="Markdown: a section on each source's origin"
     )
-    parser.add_argument("--grow", metavar="NAME|FOLDER", help="start from a shallower model of the same widths")
+    parser.add_argument("--remarks", type=Path, metavar="FILE", help="Markdown: more on the training, for the card")
+    parser.add_argument(
+        "--samples", type=int, default=2000, help="a prior's pictures for the Fréchet distance (default 2000)"
+    )
+    parser.add_argument(
+        "--grow",
+        metavar="NAME|FOLDER",
+        help="start from stored weights: of the same network; for VQ-VAE and VQ-GAN, of a shallower one too",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=["auto", "cpu"], default="auto")
     parser.add_argument("--precision", choices=["auto", "no", "bf16"], default="auto")

@@ -17,7 +17,7 @@ from vq.models.discriminator import PatchDiscriminator
 from vq.models.quantizer import EMACodebook
 from vq.models.squeezenet import SqueezeNet
 from vq.models.vqvae import VQVAE
-from vq.train.loop import cosine
+from vq.train.loop import copy_weights, cosine, descend
 from vq.train.losses import discriminator_loss, gaussian_kl, generator_loss, log_error, sum_of_squares
 
 
@@ -30,6 +30,7 @@ class Spec:
     kl: the VAE's beta. linear_scale: learning rate of the linear ways of AE and VAE, relative to lr.
     adversary_start: the share of the run after which encoder and codebook freeze and the decoder trains against the
     discriminator; 1 means never.
+    freeze_tokens: train the decoder alone, so that tokens, and priors trained on them, keep their meaning.
     restart_every: steps between restarts of codes used less than restart_below times the mean.
     """
 
@@ -44,6 +45,7 @@ class Spec:
     l1: float = 0.0
     log_mse: bool = False
     perceptual: float = 0.0
+    freeze_tokens: bool = False
     restart_every: int = 100
     restart_below: float = 0.03
     ema_codebook: bool = False
@@ -57,18 +59,31 @@ class Spec:
 
 
 SPECS: dict[str, Spec] = {
-    "ae": Spec(AE, batch=8),
-    "vae": Spec(VAE, batch=8),
-    "vqvae": Spec(VQVAE, {"widths": [48, 160], "unit_length": True}, batch=8, lr=1.2e-3, l1=0.1),
+    "ae": Spec(AE),
+    "vae": Spec(VAE),
+    # beta and gamma weigh the VQ terms up against the picture's: codes and encoder outputs stay close, see its card.
+    "vqvae": Spec(
+        VQVAE,
+        {
+            "widths": [48, 160],
+            "encoder_depths": [2, 2],
+            "decoder_depths": [2, 5],
+            "unit_length": True,
+            "beta": 16.0,
+            "gamma": 4.0,
+        },
+        lr=1.2e-3,
+        l1=0.02,
+        log_mse=True,
+    ),
     "vqgan": Spec(
         VQVAE,
         {
             "widths": [48, 128, 256],
             "encoder_depths": [0, 1, 1],
-            "decoder_depths": [1, 1, 1],
+            "decoder_depths": [1, 2, 1],
             "unit_length": True,
         },
-        batch=8,
         restart_every=200,
         l1=0.1,
         perceptual=0.03,
@@ -103,6 +118,11 @@ class VectorRecipe:
         self.model.start_from_pca(*metrics.principal_components(x_N3HW.flatten(1), self.model.latent_dim))
         self.ema = EMAModel(self.model.parameters(), decay=self.spec.ema)
 
+    def grow_from(self, trained: nn.Module) -> None:
+        """Begin as a trained model of the same network. Raises ValueError."""
+        copy_weights(trained, cast(nn.Module, self.model))
+        self.ema = EMAModel(self.model.parameters(), decay=self.spec.ema)
+
     def step(self, x: Tensor, progress: float) -> dict[str, Tensor]:
         with self.accelerator.autocast():
             out = self.net(x)
@@ -111,7 +131,7 @@ class VectorRecipe:
         if isinstance(self.model, VAE):
             terms["kl"] = gaussian_kl(out.mean.float(), out.logvar.float()).mean()
         loss = squares + self.spec.kl * terms.get("kl", torch.zeros(()))
-        descend(self.accelerator, loss, self.optimizer, self.spec.lr * cosine(progress))
+        descend(self.accelerator, loss, (self.optimizer, self.spec.lr * cosine(progress)))
         self.ema.step(self.model.parameters())
         return terms
 
@@ -132,6 +152,8 @@ class VQRecipe:
     def __init__(self, spec: Spec, perceptual: SqueezeNet | None = None, grow_from: VQVAE | None = None):
         if perceptual is None and (spec.perceptual or spec.adversary_start < 1):
             raise ValueError("this recipe needs --perceptual PATH, the weights of SqueezeNet 1.1")
+        if spec.freeze_tokens and grow_from is None:
+            raise ValueError("freeze_tokens needs --grow: the model whose tokens are to stay")
         self.spec, self.perceptual = spec, perceptual
         self.model = cast(VQVAE, spec.model(**spec.config | ({"beta": 0.0} if spec.ema_codebook else {})))
         if grow_from is not None:
@@ -142,6 +164,8 @@ class VQRecipe:
         self.ema = EMAModel(self.model.parameters(), decay=spec.ema)
         self.codes = CodebookKeeper(self.model, spec)
         self.codes.started.fill_(grow_from is not None)
+        if spec.freeze_tokens:
+            self._freeze_tokens()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), spec.lr, spec.betas, weight_decay=0)
         self.decoder_optimizer = torch.optim.Adam(self.model.decoder.parameters(), spec.decoder_lr, (0.5, 0.9))
         self.d_optimizer = torch.optim.Adam(self.discriminator.parameters(), spec.discriminator_lr, (0.5, 0.9))
@@ -178,7 +202,7 @@ class VQRecipe:
         return figures, comparison(x, y)
 
     def _reconstruct(self, x: Tensor, progress: float) -> dict[str, Tensor]:
-        self.codes.before_step(self.model, x, progress)
+        self.codes.before_step(self.model, x)
         with self.accelerator.autocast():
             out = self.net(x)
             terms = self._distances(out.x_hat, x, self.spec.perceptual)
@@ -186,7 +210,7 @@ class VQRecipe:
         loss = squares + self.spec.l1 * terms["l1"] + out.quantized.loss
         if "perceptual" in terms:
             loss = loss + self.spec.perceptual * terms["perceptual"]
-        descend(self.accelerator, loss, self.optimizer, self.spec.lr * cosine(progress))
+        descend(self.accelerator, loss, (self.optimizer, self.spec.lr * cosine(progress)))
         self.codes.after_step(self, out.pre, out.quantized.tokens, progress)
         self.ema.step(self.model.parameters())
         return terms | {"commitment": out.quantized.commitment}
@@ -202,13 +226,13 @@ class VQRecipe:
         # The discriminator starts from nothing: its first verdicts count for little.
         weight = spec.adversarial * min(1.0, progress / 0.05)
         loss = terms["l1"] + spec.adversarial_perceptual * terms["perceptual"] + weight * terms["adversarial"]
-        descend(self.accelerator, loss, self.decoder_optimizer, spec.decoder_lr * rate)
+        descend(self.accelerator, loss, (self.decoder_optimizer, spec.decoder_lr * rate))
         self.discriminator.requires_grad_(True)
         with self.accelerator.autocast():
             d_loss = discriminator_loss(
                 self.d_net(x).float(), self.d_net(x_hat.detach()).float(), spec.adversarial_form
             )
-        descend(self.accelerator, d_loss, self.d_optimizer, spec.discriminator_lr * rate)
+        descend(self.accelerator, d_loss, (self.d_optimizer, spec.discriminator_lr * rate))
         self.ema.step(self.model.parameters())
         return terms | {"discriminator": d_loss}
 
@@ -221,12 +245,15 @@ class VQRecipe:
 
     def _freeze(self) -> None:
         """Enter the adversarial phase: continue from the averaged weights; only the decoder moves from here on."""
-        self.model.encoder.requires_grad_(False)
-        self.model.quantizer.requires_grad_(False)
+        self._freeze_tokens()
         if not self.codes.frozen:
             self.codes.frozen.fill_(True)
             self.ema.copy_to(self.model.parameters())
             self._milestone = "before_adversary"
+
+    def _freeze_tokens(self) -> None:
+        self.model.encoder.requires_grad_(False)
+        self.model.quantizer.requires_grad_(False)
 
 
 class CodebookKeeper(nn.Module):
@@ -249,7 +276,7 @@ class CodebookKeeper(nn.Module):
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
         self.register_buffer("frozen", torch.zeros((), dtype=torch.bool))
 
-    def before_step(self, model: VQVAE, x: Tensor, progress: float) -> None:
+    def before_step(self, model: VQVAE, x: Tensor) -> None:
         """On the first step, place every code on an encoder output."""
         if self.started:
             return
@@ -261,6 +288,8 @@ class CodebookKeeper(nn.Module):
 
     def after_step(self, recipe: VQRecipe, pre: Tensor, tokens: Tensor, progress: float) -> None:
         """Count the codes used; every restart_every steps, move the unused ones. None move in the last fifth."""
+        if self.spec.freeze_tokens:
+            return
         model = recipe.model
         if self.average is not None:
             self.average.update(model.quantizer, pre, tokens)
@@ -286,20 +315,6 @@ class CodebookKeeper(nn.Module):
         model.quantizer.codebook_KD[codes] = vectors
         if self.average is not None:
             self.average.place(codes, vectors)
-
-
-def descend(
-    accelerator: Accelerator,
-    loss: Tensor,
-    optimizer: torch.optim.Optimizer | AcceleratedOptimizer,
-    lr: float,
-) -> None:
-    """One optimizer step at learning rate lr, times the `scale` of each parameter group that has one."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group.get("scale", 1.0)
-    optimizer.zero_grad()
-    accelerator.backward(loss)
-    optimizer.step()
 
 
 def comparison(x: Tensor, y: Tensor, count: int = 12) -> Image.Image:

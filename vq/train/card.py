@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vq.evaluate import ROWS
+from vq.evaluate.codec import ROWS
+from vq.evaluate.prior import ROWS as PRIOR_ROWS
+from vq.evaluate.prior import written
 
 _VECTOR_LIMITS = [
     "Takes 64x64 pictures only, and was trained on cats: anything else comes back as the nearest thing to a cat.",
@@ -17,9 +19,16 @@ _GRID_LIMITS = [
     "What the training pictures lack (drawings, screenshots, medical or satellite pictures), it codes badly.",
 ]
 
+_PRIOR_LIMITS = [
+    "Draws cats, mostly frontal faces, at 64x64: it has seen nothing else.",
+    "Belongs to one codebook (its sha256 stands in config.json) and refuses any other.",
+    "Some draws have eyes that don't match, or no face at all.",
+]
+
 # The fields of the recipe that play a part in training a model.
 _EVERY = ("batch", "lr", "betas", "ema")
-_QUANTISED = ("l1", "log_mse", "perceptual", "restart_every", "restart_below", "ema_codebook")
+_QUANTISED = ("l1", "log_mse", "perceptual", "freeze_tokens", "restart_every", "restart_below", "ema_codebook")
+_PRIOR = ("muon_lr", "keep")
 _RECIPES: dict[str, tuple[str, ...]] = {
     "ae": ("linear_scale",),
     "vae": ("linear_scale", "kl"),
@@ -29,6 +38,8 @@ _RECIPES: dict[str, tuple[str, ...]] = {
         *("adversary_start", "adversarial", "adversarial_form", "adversarial_perceptual"),
         *("decoder_lr", "discriminator_lr", "discriminator_widths"),
     ),
+    "pixelcnn": _PRIOR,
+    "transformer": _PRIOR,
 }
 
 # Title, summary, tags, limits.
@@ -62,6 +73,19 @@ ABOUT: dict[str, tuple[str, str, list[str], list[str]]] = {
             "Fur, whiskers and texture are plausible inventions: don't use it where a picture has to be true.",
         ],
     ),
+    "pixelcnn": (
+        "PixelCNN",
+        "A gated PixelCNN over the VQ-VAE's 16x16 tokens: it draws them in raster order, each given those above and to "
+        "the left of it.",
+        ["pixelcnn", "vq-vae", "autoregressive"],
+        [*_PRIOR_LIMITS, "256 tokens of fine detail each: what lies far apart agrees less than what lies close."],
+    ),
+    "transformer": (
+        "Transformer",
+        "A GPT-style decoder over the VQ-GAN's 8x8 tokens: it draws them in raster order, each given all before it.",
+        ["transformer", "vq-gan", "autoregressive"],
+        _PRIOR_LIMITS,
+    ),
 }
 
 
@@ -90,8 +114,65 @@ def card(record: Mapping[str, Any], notes: Mapping[str, str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _front_matter(tags: list[str]) -> str:
-    lines = ["license: apache-2.0", "library_name: vq-studio", "pipeline_tag: image-to-image", "tags:"]
+def prior_card(record: Mapping[str, Any], notes: Mapping[str, str]) -> str:
+    """The card of a prior; arguments as `card`'s."""
+    title, summary, tags, limits = ABOUT[record["model"]]
+    parts = [
+        _front_matter(tags, "unconditional-image-generation"),
+        f"# {title}",
+        f"{summary} {record['parameters'] / 1e6:.2f} M parameters, stored in {record['stored']}, computed in float32.",
+        _use_prior(record["model"], record["codec"]),
+        "![Samples](sheet.png)",
+        "Samples of the first seeds, none picked out.",
+        "## Figures",
+        "Measured on these files by `python -m vq.evaluate`, which also defines every figure.",
+        _prior_figures(record["figures"][0]),
+        _tried(record["tried"]),
+        "## Data and licences",
+        *[f"### {name}\n\n{text}" for name, text in notes.items()],
+        "The weights are under the Apache-2.0 licence.",
+        "## Training",
+        _training(record),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in limits),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _use_prior(name: str, codec: str) -> str:
+    return f"""```python
+from vq import load, load_prior
+
+prior, codec = load_prior("{name}"), load("{codec}")
+pictures = codec.decode(codec.lookup(prior.sample(16, seed=0)))  # (16,3,64,64) in [-1,1]
+```"""
+
+
+def _prior_figures(figures: Mapping[str, Any]) -> str:
+    title = f"{Path(figures['data']).stem}, {figures['pictures']:,} held-out pictures, {figures['size']} px"
+    lines = [["", title], ["---", "---:"]]
+    for key, label, form in PRIOR_ROWS:
+        if (value := figures.get(key)) is not None:
+            lines.append([label, written(value, form)])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _tried(rows: list[dict[str, Any]]) -> str:
+    """How the sampling defaults were chosen; empty if they weren't."""
+    if not rows:
+        return ""
+    best = min(rows, key=lambda row: row["frechet"])
+    head = (
+        f"Defaults: temperature {best['temperature']:g}, top-k {best['top_k']}, top-p {best['top_p']:g}, the "
+        f"smallest Fréchet distance of {best['samples']:,} samples (fewer give larger distances than the table above):"
+    )
+    lines = ["| temperature | top-k | top-p | Fréchet distance |", "| ---: | ---: | ---: | ---: |"]
+    lines += [f"| {r['temperature']:g} | {r['top_k']} | {r['top_p']:g} | {r['frechet']:.0f} |" for r in rows]
+    return f"{head}\n\n" + "\n".join(lines)
+
+
+def _front_matter(tags: list[str], task: str = "image-to-image") -> str:
+    lines = ["license: apache-2.0", "library_name: vq-studio", f"pipeline_tag: {task}", "tags:"]
     return "\n".join(["---", *lines, *(f"  - {tag}" for tag in tags), "---"])
 
 
@@ -151,7 +232,9 @@ def _training(record: Mapping[str, Any]) -> str:
     lines.append("- recipe: " + ", ".join(f"{k} {_plain(v)}" for k, v in recipe.items()))
     if network:
         lines.append("- network: " + ", ".join(f"{k} {_plain(v)}" for k, v in network.items()))
-    return f"```\n{record['command']}\n```\n\n" + "\n".join(lines) + "\n\n`training.json` has the learning curves."
+    remarks = f"{text}\n\n" if (text := record.get("remarks", "").strip()) else ""
+    told = "\n".join(lines)
+    return f"```\n{record['command']}\n```\n\n{remarks}{told}\n\n`training.json` has the learning curves."
 
 
 def _count(number: int, noun: str, ending: str = "s") -> str:

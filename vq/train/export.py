@@ -25,13 +25,14 @@ from torch import Tensor, nn
 from vq import metrics
 from vq.catalogue import WEIGHTS
 from vq.codec import Codec
-from vq.evaluate import Figures, Squares, evaluate
+from vq.evaluate.codec import Figures, Squares, evaluate
 from vq.hub import STATISTICS, load
 from vq.image import PictureError, sheet
 from vq.models.squeezenet import SqueezeNet
 from vq.train.autoencoders import Spec
 from vq.train.card import card
 from vq.train.data import PictureSet
+from vq.train.priors import PriorSpec
 
 # Three more bits of mantissa than bfloat16 in the same space; weights come nowhere near its range.
 STORED = torch.float16
@@ -43,17 +44,21 @@ DATA_NOTES = WEIGHTS / "DATA.md"
 
 @dataclass(frozen=True)
 class Account:
-    """How a run went: what its card tells and its weights don't. Paths in `command` are shortened to file names."""
+    """How a run went: what its card tells and its weights don't. Paths in `command` are shortened to file names.
+
+    remarks: Markdown for the card, on what the command alone doesn't tell.
+    """
 
     name: str
     command: str
     sources: Sequence[tuple[str, float]]
-    spec: Spec
+    spec: Spec | PriorSpec
     seed: int
     precision: str
     processes: int
     steps: int
     seconds: float
+    remarks: str = ""
 
 
 def export(run: Path, model: nn.Module, account: Account, perceptual: SqueezeNet | None, notes: Path) -> Path:
@@ -67,7 +72,7 @@ def export(run: Path, model: nn.Module, account: Account, perceptual: SqueezeNet
     codec = load(folder)
     save_file(statistics(codec, account.sources[0][0]), folder / STATISTICS)
     contact_sheet(codec, [path for path, _ in account.sources]).save(folder / "sheet.png")
-    record = _record(account, model, run / "log.jsonl")
+    record = run_record(account, model, run / "log.jsonl")
     record["figures"] = [measure(codec, path, perceptual) for path, _ in account.sources]
     if (run / SNAPSHOT).is_dir():
         record[SNAPSHOT] = [measure(load(run / SNAPSHOT), account.sources[0][0], perceptual)]
@@ -130,7 +135,8 @@ def contact_sheet(codec: Codec, paths: Sequence[str]) -> Image.Image:
     return sheet(rows)
 
 
-def _record(account: Account, model: nn.Module, log: Path) -> dict[str, Any]:
+def run_record(account: Account, model: nn.Module, log: Path) -> dict[str, Any]:
+    """What training.json tells of a run, its figures apart."""
     spec = dataclasses.asdict(account.spec)
     pictures = account.steps * account.spec.batch
     return {
@@ -143,6 +149,7 @@ def _record(account: Account, model: nn.Module, log: Path) -> dict[str, Any]:
             {"name": Path(p).name, "weight": w, "train": len(PictureSet(p, "train")), "val": len(PictureSet(p, "val"))}
             for p, w in account.sources
         ],
+        "remarks": account.remarks,
         "seed": account.seed,
         "precision": account.precision,
         "processes": account.processes,

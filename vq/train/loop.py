@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.optimizer import AcceleratedOptimizer
 from diffusers.training_utils import EMAModel
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 
 class Stream(Protocol):
@@ -111,6 +113,14 @@ def cosine(progress: float, warmup: float = 0.02) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
 
 
+def copy_weights(trained: nn.Module, model: nn.Module) -> None:
+    """Both must be the same network. Raises ValueError."""
+    try:
+        model.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"--grow: expected the same network. {error}") from error
+
+
 @contextmanager
 def averaged(recipe: Recipe) -> Iterator[Any]:
     """The model with its averaged weights, in eval mode; the weights in training come back afterwards."""
@@ -126,10 +136,32 @@ def averaged(recipe: Recipe) -> Iterator[Any]:
 
 
 def best_precision(device: torch.device) -> str:
-    """ "bf16" where the hardware multiplies it (a GPU, or a CPU with AMX), else "no": emulated, it is far slower."""
+    """ "bf16" where the hardware multiplies it (a GPU, or AMX or AVX512_BF16), else "no": emulated, it is slow."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "no"
+    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if device.type == "cpu" and native else "no"
+
+
+def make_accelerator(device: str, precision: str) -> tuple[Accelerator, str]:
+    """The accelerator for "auto" or "cpu", and the precision it computes in; "auto" is `best_precision`."""
+    # An Accelerator can't be made twice with different precisions: ask its base for the device.
+    if precision == "auto":
+        precision = best_precision(PartialState(cpu=device == "cpu").device)
+    return Accelerator(cpu=device == "cpu", mixed_precision=precision), precision
+
+
+def descend(
+    accelerator: Accelerator, loss: Tensor, *optimizers: tuple[AcceleratedOptimizer | Optimizer, float]
+) -> None:
+    """One step of each optimizer at its learning rate, times the `scale` of each parameter group that has one."""
+    for optimizer, lr in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr * group.get("scale", 1.0)
+        optimizer.zero_grad()
+    accelerator.backward(loss)
+    for optimizer, _ in optimizers:
+        optimizer.step()
 
 
 class Trainer:
@@ -157,6 +189,16 @@ class Trainer:
                 signal.signal(s, handler)
         self.save()
         return not self._stop
+
+    def complete(self, export_only: bool = False) -> bool:
+        """Train to the end of the plan, or only take up the checkpoint, then validate. False when interrupted."""
+        if export_only:
+            self.restore()
+        elif not self.run():
+            self._say(f"saved at step {self.clock.step}; go on with --resume")
+            return False
+        self.validate()
+        return True
 
     def restore(self) -> None:
         """Take up the state of RUN/checkpoint. Raises FileNotFoundError if there is none."""

@@ -7,7 +7,6 @@ Training follows Esser et al. 2021 (arXiv:2012.09841) and its public implementat
 the indices by random ones, and the network predicts the unmodified sequence from the modified one.
 """
 
-import argparse
 import hashlib
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from accelerate.state import PartialState
-from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
 from PIL import Image
 from safetensors import safe_open
@@ -29,13 +26,12 @@ from torch import Tensor, nn
 
 from vq import metrics
 from vq.codec import Codec, fingerprint
-from vq.hub import load
 from vq.image import sheet
 from vq.models.pixelcnn import PixelCNN
 from vq.models.transformer import Transformer
 from vq.prior import Prior
-from vq.train.data import DataError, PictureSet, parse_source
-from vq.train.loop import Plan, Trainer, best_precision, cosine
+from vq.train.data import DataError, PictureSet
+from vq.train.loop import copy_weights, cosine, descend
 from vq.train.muon import Muon
 
 SHEET = 16
@@ -60,7 +56,7 @@ class PriorSpec:
 
 
 SPECS: dict[str, PriorSpec] = {
-    "pixelcnn": PriorSpec(PixelCNN, {"codec": "vqvae"}, batch=16),
+    "pixelcnn": PriorSpec(PixelCNN, {"codec": "vqvae", "width": 104}, batch=16),
     "transformer": PriorSpec(Transformer, {"codec": "vqgan", "width": 256, "depth": 6, "heads": 4}),
 }
 
@@ -78,6 +74,11 @@ class PriorRecipe:
         self.ema = EMAModel(self.model.parameters(), decay=spec.ema)
         self.best = Best()
 
+    def grow_from(self, trained: nn.Module) -> None:
+        """Begin as a trained prior of the same network, whatever its tokens were. Raises ValueError."""
+        copy_weights(trained, cast(nn.Module, self.model))
+        self.ema = EMAModel(self.model.parameters(), decay=self.spec.ema)
+
     def prepare(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
         self.net, self.muon, self.adam = accelerator.prepare(self.model, self.muon, self.adam)
@@ -90,13 +91,7 @@ class PriorRecipe:
             logits = self.net(noisy)
         nats = F.cross_entropy(logits.float().flatten(0, 2), x.flatten())
         rate = cosine(progress)
-        for optimizer, lr in ((self.muon, self.spec.muon_lr), (self.adam, self.spec.lr)):
-            for group in optimizer.param_groups:
-                group["lr"] = lr * rate
-            optimizer.zero_grad()
-        self.accelerator.backward(nats)
-        self.muon.step()
-        self.adam.step()
+        descend(self.accelerator, nats, (self.muon, self.spec.muon_lr * rate), (self.adam, self.spec.lr * rate))
         self.ema.step(self.model.parameters())
         return {"nats": nats}
 
@@ -230,47 +225,4 @@ def _tokens(codec: Codec, x: Tensor) -> Tensor:
 
 def unigram_entropy(tokens: Tensor, codebook_size: int) -> float:
     """Nats per token of a model that knows only how often each code occurs in these very tokens."""
-    p = metrics.code_counts(tokens, codebook_size).double() / tokens.numel()
-    return float(torch.special.entr(p).sum())
-
-
-def train(args: argparse.Namespace, spec: PriorSpec) -> int:
-    """Run the command: 0 when the plan is done, 130 when it was interrupted. Raises ValueError."""
-    if args.codec is None:
-        raise ValueError(f"{args.model} needs --codec NAME or FOLDER: the codec whose tokens it learns")
-    sources = [_unweighted(text) for text in args.data]
-    set_seed(args.seed)
-    codec = load(args.codec)
-    if codec.codebook_size is None:
-        raise ValueError(f"--codec {args.codec}: expected a quantised codec, this one has no tokens")
-    device = PartialState(cpu=args.device == "cpu").device
-    precision = best_precision(device) if args.precision == "auto" else args.precision
-    accelerator = Accelerator(cpu=args.device == "cpu", mixed_precision=precision)
-    with accelerator.main_process_first():
-        tokens = token_sets(codec, sources, args.out / "tokens.safetensors")
-    train_tokens, held_out = tokens["train"].flatten(0, 1), tokens["val"][:, 0].long()
-    set_seed(args.seed)  # the network starts the same, whether the tokens were encoded now or before
-    unigram = unigram_entropy(held_out, codec.codebook_size)
-    recipe = PriorRecipe(spec, codec, (held_out.shape[1], held_out.shape[2]), unigram)
-    if accelerator.is_main_process:
-        parameters = sum(p.numel() for p in recipe.model.parameters())
-        print(
-            f"{args.model}: {parameters / 1e6:.2f} M parameters, {len(train_tokens):,} grids, precision {precision}, "
-            f"unigram entropy {unigram:.3f} nats"
-        )
-    plan = Plan(args.out, args.minutes, args.steps, args.resume, args.seed, args.save_minutes)
-    trainer = Trainer(recipe, TokenBatches(train_tokens, spec.batch, args.seed), held_out, plan, accelerator)
-    if args.export_only:
-        trainer.restore()
-    elif not trainer.run():
-        print(f"saved at step {trainer.clock.step}; go on with --resume")
-        return 130
-    trainer.validate()
-    return 0
-
-
-def _unweighted(text: str) -> str:
-    path, weight = parse_source(text)
-    if weight != 1:
-        raise ValueError(f"--data {text}: a prior learns every picture alike; weights are for codecs")
-    return path
+    return metrics.entropy(metrics.code_counts(tokens, codebook_size))

@@ -1,24 +1,15 @@
-"""python -m vq.evaluate NAME_OR_PATH --data PATH: how good a codec is, as a table and as JSON.
+"""How good a codec is. Every definition stands in `evaluate`."""
 
-Every definition stands in `evaluate`. The figures quoted anywhere in this project come from there.
-"""
-
-import argparse
-import json
-import math
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from vq import metrics
-from vq.codec import Codec
-from vq.hub import load
+from vq.codec import Codec, device_of
 from vq.image import PictureError, fit_square, to_tensor
 from vq.models.squeezenet import SqueezeNet
 from vq.train.data import DataError, PictureSet, centre
@@ -127,7 +118,7 @@ def _fidelity(codec: Codec, squares: Squares, perceptual: SqueezeNet | None) -> 
     counts = torch.zeros(codec.codebook_size or 0, dtype=torch.int64)
     bits = 0.0
     for x in squares:
-        x = x.to(_device(codec))
+        x = x.to(device_of(codec))
         encoded = codec.encode(x)
         y = codec.decode(encoded.z)
         rows["psnr"].append(metrics.psnr(x, y))
@@ -151,7 +142,7 @@ def _fidelity(codec: Codec, squares: Squares, perceptual: SqueezeNet | None) -> 
 def _frechet(codec: Codec, data: str | Path, size: int, perceptual: SqueezeNet, resize: bool) -> Figures:
     """Both distances, or None for both when a side has fewer than two pictures."""
     reference, others = frechet_sides(data, size, resize)
-    device = _device(codec)
+    device = device_of(codec)
 
     def features(batches: Iterable[Tensor]) -> Tensor:
         pooled = [perceptual.pooled(x.to(device)).cpu() for x in batches]
@@ -196,7 +187,7 @@ def _split(data: str | Path, split: str) -> PictureSet | None:
 def _pca_psnr(codec: Codec, data: str | Path, squares: Squares) -> float | None:
     """None when train/ has no more pictures than the PCA has components: it would only remember them."""
     train = _split(data, "train")
-    first = next(iter(squares)).to(_device(codec))
+    first = next(iter(squares)).to(device_of(codec))
     count = codec.encode(first).z.shape[1]
     if train is None or len(train) <= count:
         return None
@@ -204,53 +195,3 @@ def _pca_psnr(codec: Codec, data: str | Path, squares: Squares) -> float | None:
     mean, components, _ = metrics.principal_components(flat, count)
     values = [metrics.psnr(x, metrics.project(x.flatten(1), mean, components).view_as(x)) for x in squares]
     return float(torch.cat(values).mean())
-
-
-def _device(codec: Codec) -> torch.device:
-    return next(codec.parameters()).device if isinstance(codec, torch.nn.Module) else torch.device("cpu")
-
-
-def table(figures: Figures) -> str:
-    """The figures that apply, one a line."""
-    head = f"{figures['data']}, {figures['split']}: {figures['pictures']:,} pictures at {figures['size']} px"
-    shown = [(label, form.format(figures[key])) for key, label, form in ROWS if figures.get(key) is not None]
-    width = max(len(label) for label, _ in shown)
-    return "\n".join([head, *(f"  {label:<{width}}  {value:>10}" for label, value in shown)])
-
-
-def main(argv: list[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
-    try:
-        perceptual = SqueezeNet.from_file(args.perceptual).to(args.device) if args.perceptual else None
-        codec = load(args.model, args.device)
-        figures = evaluate(codec, args.data, args.split, args.size, perceptual, args.resize)
-    # LoadError and DataError are ValueErrors; safetensors has its own for a damaged file.
-    except (ValueError, OSError, SafetensorError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{Path(args.model).name} on {table(figures)}")
-    if args.json:
-        args.json.write_text(json.dumps({"model": Path(args.model).name} | _finite(figures), indent=2) + "\n")
-    return 0
-
-
-def _finite(figures: Figures) -> Figures:
-    """JSON has no infinity: a perfect reconstruction's PSNR becomes null."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in figures.items()}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m vq.evaluate", description="Measure a codec on a set of pictures.")
-    parser.add_argument("model", metavar="NAME_OR_PATH", help="a bundled model's name, or a weights folder")
-    parser.add_argument("--data", required=True, metavar="PATH", help="a folder or zip of pictures")
-    parser.add_argument("--split", choices=["train", "val", "all"], default="val")
-    parser.add_argument("--size", type=int, metavar="S", help="side of the pictures (default: as trained)")
-    parser.add_argument("--resize", action="store_true", help="scale pictures to S before cropping their centre")
-    parser.add_argument("--perceptual", type=Path, metavar="PATH", help="SqueezeNet 1.1 weights (safetensors)")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
