@@ -8,8 +8,9 @@ import torch
 from conftest import NAMES
 from pictures import photo
 
-from vq import metrics, tasks
+from vq import metrics
 from vq.image import fit_square, to_picture, to_tensor
+from vq.tasks import reconstruct as tasks
 
 
 def test_reconstruct_is_the_codec_and_nothing_else(load):

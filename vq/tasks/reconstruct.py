@@ -1,26 +1,18 @@
-"""Pictures in, pictures and figures out: what the page and the endpoints do, free of any interface.
-
-A task takes `load`, which gives a codec by name, and never keeps anything between calls.
-"""
+"""A picture through codecs, and through JPEG and WebP of the same size; latents moved along principal directions."""
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from vq import classic, metrics
-from vq.codec import Codec, Encoded
+from vq.codec import Codec, Encoded, device_of
 from vq.image import Fit, fit_square, to_picture, to_tensor
-
-Load = Callable[[str], Codec]
-Size = Literal[64, 128, 256, 512]
-SIZES: tuple[int, ...] = get_args(Size)
-FITS: tuple[str, ...] = get_args(Fit)
+from vq.tasks.common import FITS, SIZES, Load, working_size
 
 # Beyond this many standard deviations a decoder has seen next to nothing.
 REACH = 4.0
@@ -116,15 +108,6 @@ def judged(original: Image.Image, compressed: classic.Compressed) -> Handmade:
     """The figures of a compressed picture."""
     x, y = to_tensor(original), to_tensor(compressed.picture)
     return Handmade(compressed, float(metrics.psnr(x, y)), float(metrics.ssim(x, y)))
-
-
-def working_size(codec: Codec, size: int) -> int:
-    """The side a picture gets for this codec: `size` for grid codecs, its own for vector codecs."""
-    return size if codec.factor is not None else cast(int, codec.image_size)
-
-
-def device_of(codec: Codec) -> torch.device:
-    return getattr(codec, "device", torch.device("cpu"))
 
 
 # Principal directions of a vector codec's training latents.
