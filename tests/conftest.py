@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
@@ -44,6 +45,26 @@ def load(codecs: dict[str, Codec]) -> Callable[[str], Codec]:
 
 
 @pytest.fixture(scope="session")
+def load_prior(load, statistics) -> Callable[[str, str | None], Any]:
+    """The two token priors over the tiny codecs' 32 codes, and the Gaussians of AE and VAE."""
+    from tiny_priors import tiny_pixelcnn, tiny_transformer
+
+    from vq.prior import GaussianPrior
+
+    priors = {
+        "pixelcnn": tiny_pixelcnn((16, 16), codes=32, codec="vqvae"),
+        "transformer": tiny_transformer((8, 8), codes=32, codec="vqgan"),
+    }
+
+    def load_prior(name: str, codec: str | None = None) -> Any:
+        if name == "normal":
+            return GaussianPrior.normal(codec, load(codec).latent_dim)
+        return GaussianPrior.fitted(codec, statistics(codec)) if name == "fitted" else priors[name]
+
+    return load_prior
+
+
+@pytest.fixture(scope="session")
 def statistics() -> Callable[[str], dict[str, Tensor] | None]:
     """Principal directions for AE and VAE: random ones, orthonormal as real ones are."""
     generator = torch.Generator().manual_seed(1)
@@ -53,11 +74,11 @@ def statistics() -> Callable[[str], dict[str, Tensor] | None]:
 
 
 @pytest.fixture(scope="session")
-def page_url(load, statistics) -> Iterator[str]:
+def page_url(load, load_prior, statistics) -> Iterator[str]:
     """The page over the tiny codecs, served on a free port."""
     from vq.ui import build_app, launch_options
 
-    page = build_app(load, statistics)
+    page = build_app(load, load_prior, statistics)
     _, url, _ = page.launch(server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options())
     yield url.rstrip("/")
     page.close()

@@ -103,6 +103,45 @@ ERRORS: dict[str, tuple[str, str]] = {
         "Loading '{name}' was stopped: nothing incomplete was kept, start it again any time.",
         "已停止加载“{name}”：未保留任何未完成的内容，可随时重新开始。",
     ),
+    # What a visitor of the page is told, who can't change the settings of the machine: see LoadError.for_visitor.
+    "visitor_repo": (
+        "{host} has no public repository '{repo}': check its spelling, as org/name.",
+        "{host} 上没有公开仓库“{repo}”：请检查拼写（org/name）。",
+    ),
+    "visitor_gated": (
+        "'{repo}' is gated or private, and this page opens public checkpoints only: pick another, or load it in Python "
+        "with your own token.",
+        "“{repo}”需要授权或为私有，而本页只打开公开的检查点：请换一个，或在 Python 中用自己的令牌加载。",
+    ),
+    "visitor_down": (
+        "{host} can't be reached from here: try again later.",
+        "此处无法连接 {host}：请稍后重试。",
+    ),
+    "visitor_hanging": (
+        "{host} has sent nothing for {seconds} seconds: try again later.",
+        "{host} 已有 {seconds} 秒没有响应：请稍后重试。",
+    ),
+    "visitor_large": (
+        "'{name}' takes {size}, more than the limit of {limit} on this page: pick a smaller one.",
+        "“{name}”需要 {size}，超过本页上限 {limit}：请选用更小的模型。",
+    ),
+    "visitor_disk": (
+        "There is no room for '{name}' on this server ({needed} needed): pick a smaller one, or tell its owner.",
+        "服务器空间不足，无法存放“{name}”（需要 {needed}）：请选用更小的模型，或告知管理者。",
+    ),
+    "visitor_unwritable": (
+        "This server can't store checkpoints at the moment: tell its owner.",
+        "服务器目前无法存放检查点：请告知管理者。",
+    ),
+    "costly": (
+        "'{name}' needs {cost} million operations a pixel, more than the {limit} million of this page: pick a lighter "
+        "one.",
+        "“{name}”每像素需要 {cost} 百万次运算，超过本页上限 {limit} 百万：请选用更轻的模型。",
+    ),
+    "gone": (
+        "'{name}' has made room for others on this server: load it again under “Your checkpoint”.",
+        "“{name}”已为其他模型让出空间：请在“你的检查点”中重新加载。",
+    ),
     "card": (
         "{folder} has no README.md: write a model card that names data and licence, then publish again.",
         "{folder} 中没有 README.md：请先写好说明数据与许可证的模型卡片，再发布。",
@@ -135,6 +174,11 @@ class LoadError(ValueError):
     def __init__(self, code: str, message: str | None = None, **parameters: Any):
         super().__init__(message or sentence(code, **parameters))
         self.code, self.parameters, self._message = code, parameters, message
+
+    def for_visitor(self) -> "LoadError":
+        """The same for somebody who isn't the owner: no settings as remedies, no paths of the server."""
+        code = f"visitor_{self.code}"
+        return LoadError(code, **self.parameters) if code in ERRORS else self
 
     def text(self, language: Language) -> str:
         """The sentence in a language; what was raised with a message of its own says just that."""

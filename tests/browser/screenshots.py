@@ -21,7 +21,7 @@ def main() -> None:
     from vq.ui import build_app, launch_options
 
     loader = app.Loader(None, {})
-    page = build_app(loader.load, loader.statistics)
+    page = build_app(loader.load, loader.load_prior, loader.statistics)
     _, url, _ = page.launch(server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options())
     with sync_playwright() as playwright:
         browser = launch(playwright)

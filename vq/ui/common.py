@@ -4,12 +4,13 @@ import base64
 import io
 import json
 from abc import ABCMeta
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import gradio as gr
+import numpy as np
 from gradio.component_meta import ComponentMeta
 from gradio.data_classes import ImageData
 from PIL import Image
@@ -17,7 +18,8 @@ from torch import Tensor
 
 from vq.catalogue import Entry
 from vq.image import PictureError, open_picture
-from vq.tasks import Load
+from vq.tasks.checkpoint import Download
+from vq.tasks.common import Load, LoadPrior
 from vq.ui.texts import LANGUAGES, TEXTS, both, table
 
 STATIC = Path(__file__).parent / "static"
@@ -25,22 +27,48 @@ STATIC = Path(__file__).parent / "static"
 # Everything that computes shares one queue: two cores serve one visitor at a time faster than two at once.
 COMPUTE = "compute"
 
+Task = TypeVar("Task", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a visitor can carry to another tab; never changed in place. Gradio hashes states: by identity, then.
+
+    original, picture: (H,W,3) uint8. z as codec.decode takes it, tokens (h,w) int64 or None.
+    """
+
+    codec: str
+    original: np.ndarray
+    picture: np.ndarray
+    z: np.ndarray
+    tokens: np.ndarray | None
+
 
 @dataclass
 class Studio:
     """What a tab gets: functions and the table of codecs. No tab reaches for anything else.
 
     load, statistics: a codec, and what is known of its training latents (None if nothing), by name.
+    load_prior: a prior by name, and for "normal" and "fitted" the codec whose latents it draws.
     carried: what a visitor takes from one tab to another. accepts: names of the tabs that take it, filled as tabs are
     built.
+    download: a checkpoint from the Hub; None where visitors may not have one. extras: a tuple with one more row for
+    each checkpoint of the visitor's own; `load` knows their names, and `statistics` has None for them.
     """
 
     load: Load
     statistics: Callable[[str], Mapping[str, Tensor] | None]
+    load_prior: LoadPrior
     codecs: Mapping[str, Entry]
     carried: gr.State
     tabs: gr.Tabs
     accepts: list[str] = field(default_factory=list)
+    download: Download | None = None
+    extras: gr.State = field(default_factory=lambda: gr.State(()))
+
+    def table(self, extras: tuple[Entry, ...]) -> dict[str, Entry]:
+        """The rows that one visitor has: the page's, and those of `extras`, the value of the state of that name."""
+        return {**self.codecs, **{entry.name: entry for entry in extras}}
 
 
 class NoStubs(ComponentMeta):
@@ -75,19 +103,42 @@ class PictureInput(gr.Image, metaclass=NoStubs):
             raise gr.Error(both("unreadable"), print_exception=False) from error
 
 
-def panel(name: str, value: Any, **kwargs: Any) -> gr.HTML:
+def panel(name: str | Sequence[str], value: Any, **kwargs: Any) -> gr.HTML:
     """A component of our own: its behaviour stands in static/NAME.js, its words in `texts`.
 
-    The script gets `element`, `props`, `trigger` and `watch`, and the helpers of static/base.js as `VQ`. What it
-    triggers is an event of the component. kwargs reach the script as props.
+    Of several names the last is the component's; the files before it hold what its script uses. The script gets
+    `element`, `props`, `trigger` and `watch`, and the helpers of static/base.js as `VQ`. What it triggers is an event
+    of the component. kwargs reach the script as props.
     """
+    *parts, name = [name] if isinstance(name, str) else name
     return gr.HTML(
         value,
         html_template=f'<div class="vq-{name}"></div>',
-        js_on_load=(STATIC / f"{name}.js").read_text(encoding="utf-8"),
+        js_on_load="\n".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in (*parts, name)),
         apply_default_css=False,
         **{"elem_id": f"vq-{name}"} | kwargs,
     )
+
+
+def channel(topic: str) -> gr.HTML:
+    """What another component's script hears as `VQ.follow(topic, reader)` and reads as `VQ.news[topic]`: its value.
+
+    For news that come beside a panel's value. Extra props are no way to send them: Gradio replaces all of a
+    component's props by those of the newest update, so that of two updates in one moment the first is lost.
+    """
+    return panel("channel", None, topic=topic, elem_id=f"vq-{topic}", elem_classes="vq-channel")
+
+
+def computes(task: Task) -> Task:
+    """A function that runs models. On a ZeroGPU Space it gets a GPU, in a process of its own.
+
+    So what it is given and what it gives back must be picklable (an EventData isn't), and what it changes is lost.
+    """
+    try:
+        import spaces
+    except ImportError:
+        return task
+    return cast(Task, spaces.GPU(task))
 
 
 def png(picture: Image.Image) -> bytes:

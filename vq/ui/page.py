@@ -1,45 +1,57 @@
 """The page: a header and four tabs."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from torch import Tensor
 
 from vq.catalogue import CODECS, Entry
-from vq.tasks import Load
-from vq.ui import reconstruct
+from vq.tasks.checkpoint import Download
+from vq.tasks.common import Load, LoadPrior
+from vq.ui import edit, interpolate, reconstruct, sample
 from vq.ui.common import STATIC, Studio, head
 from vq.ui.texts import t, translations
 from vq.ui.theme import THEME
 
 # A visitor's uploads and the endpoint's results: looked for every hour, gone after a day.
 CACHE = (3600, 86400)
-COMING = ("interpolate", "edit", "sample")
+# In the order of the tabs.
+TABS: dict[str, Callable[[Studio, gr.Blocks], None]] = {
+    "reconstruct": reconstruct.build,
+    "interpolate": interpolate.build,
+    "edit": edit.build,
+    "sample": sample.build,
+}
 LOGO = (STATIC / "logo.svg").read_text(encoding="utf-8")
 
 
 def build_app(
     load: Load,
+    load_prior: LoadPrior,
     statistics: Callable[[str], Mapping[str, Tensor] | None] = lambda name: None,
     codecs: Mapping[str, Entry] = CODECS,
+    download: Download | None = None,
 ) -> gr.Blocks:
-    """The page over `load`, which gives a codec by name. Launch it with **launch_options().
+    """The page over `load`, which gives a codec by name, and `load_prior`. Launch it with **launch_options().
 
     statistics: what is known of a codec's training latents, by name. codecs: the rows to show, in order.
+    download: what opens a visitor's own checkpoint; without it the page offers none.
     """
     with gr.Blocks(title="VQ Studio", delete_cache=CACHE, analytics_enabled=False, fill_width=True) as page:
         with gr.Row(elem_id="vq-header"):
             gr.HTML(f'<div class="vq-brand">{LOGO}<h1>VQ Studio</h1></div>', elem_id="vq-brand")
             gr.Markdown(t("tagline"), elem_id="vq-tagline")
-        carried = gr.State(None)
+        # Outside of the tabs: Gradio takes whatever it finds in there for a tab.
+        carried, extras = gr.State(None), gr.State(())
         with gr.Tabs(selected="reconstruct", elem_id="vq-tabs") as tabs:
-            studio = Studio(load, statistics, codecs, carried, tabs)
-            with gr.Tab(t("tab_reconstruct"), id="reconstruct"):
-                reconstruct.build(studio, page)
-            for name in COMING:
+            studio = Studio(load, statistics, load_prior, codecs, carried, tabs, download=download, extras=extras)
+            # Which tabs take what a visitor carries: every tab's buttons need to know, whichever is built first.
+            studio.accepts.extend(("interpolate", "edit"))
+            for name, build in TABS.items():
                 with gr.Tab(t(f"tab_{name}"), id=name):
-                    gr.Markdown(t(f"soon_{name}"), elem_classes="vq-soon")
+                    build(studio, page)
     return page
 
 
@@ -47,7 +59,7 @@ def launch_options() -> dict[str, Any]:
     """What Gradio takes at launch rather than at building: the look, the words, limits."""
     return {
         "theme": THEME,
-        "css": (STATIC / "style.css").read_text(encoding="utf-8"),
+        "css": "\n".join(path.read_text(encoding="utf-8") for path in [STATIC / "style.css", *tab_styles()]),
         "head": head(),
         "i18n": translations,
         "favicon_path": STATIC / "logo.svg",
@@ -55,3 +67,8 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "footer_links": ["api", "settings"],
     }
+
+
+def tab_styles() -> list[Path]:
+    """static/TAB.css of every tab that has one, and the panel's; what all share stands in style.css."""
+    return [path for name in (*TABS, "checkpoint") if (path := STATIC / f"{name}.css").is_file()]

@@ -18,13 +18,16 @@ from gradio.processing_utils import save_pil_to_cache
 from PIL import Image
 from torch import Tensor
 
-from vq import classic, tasks
+from vq import classic
 from vq.catalogue import Entry
 from vq.codebook import false_colours
-from vq.codec import Codec, Encoded
+from vq.codec import Codec, Encoded, device_of
 from vq.image import Fit, fit_square, open_picture
-from vq.tasks import FITS, REACH, SIZES, Handmade, Reconstruction
-from vq.ui.common import COMPUTE, PictureInput, Studio, data_url, failure, panel, sentences
+from vq.tasks import reconstruct as tasks
+from vq.tasks.common import FITS, SIZES
+from vq.tasks.reconstruct import REACH, Handmade, Reconstruction
+from vq.ui import checkpoint
+from vq.ui.common import COMPUTE, PictureInput, Result, Studio, computes, data_url, failure, panel, sentences
 from vq.ui.texts import both, t
 
 EXAMPLES = {
@@ -48,7 +51,7 @@ def read_choice(sent: Any, names: Sequence[str]) -> Choice:
         choice = Choice(sent["size"], sent["fit"], [name for name in names if name in sent["codecs"]])
     except (TypeError, KeyError) as error:
         raise gr.Error(both("bad_request"), print_exception=False) from error
-    if choice.size not in SIZES or choice.fit not in FITS:
+    if type(choice.size) is not int or choice.size not in SIZES or choice.fit not in FITS:
         raise gr.Error(both("bad_request"), print_exception=False)
     return choice
 
@@ -59,30 +62,23 @@ def read_example(sent: Any) -> Image.Image | None:
     return open_picture(EXAMPLES[name]) if isinstance(name, str) and name in EXAMPLES else None
 
 
+def joined(choice: Choice, sent: Mapping[str, Any], extras: tuple[Entry, ...]) -> dict[str, Any]:
+    """The options once a visitor's checkpoints have changed: a new one is ticked."""
+    known = {name for name, _ in sent.get("extra", [])}
+    new = [entry.name for entry in extras if entry.name not in known]
+    codecs = [*choice.codecs, *(name for name in new if name not in choice.codecs)]
+    extra = [[entry.name, entry.title] for entry in extras]
+    return {"size": choice.size, "fit": choice.fit, "codecs": codecs, "extra": extra}
+
+
 @dataclass
 class Turn:
-    """Number of a visitor's latest request. Work for an earlier one stops at the next codec."""
+    """Number of a visitor's latest request. Work for an earlier one stops at the next codec.
 
-    number: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What a visitor can carry to another tab; never changed in place. Gradio hashes states: by identity, then.
-
-    original, picture: (H,W,3) uint8. z as codec.decode takes it, tokens (h,w) int64 or None.
+    The one state that is changed in place: a run that is already going has to see it.
     """
 
-    codec: str
-    original: np.ndarray
-    picture: np.ndarray
-    z: np.ndarray
-    tokens: np.ndarray | None
-
-    @classmethod
-    def of(cls, r: Reconstruction) -> "Result":
-        tokens = None if r.encoded.tokens is None else r.encoded.tokens[0].cpu().numpy()
-        return cls(r.codec, np.asarray(r.original), np.asarray(r.picture), r.encoded.z.cpu().numpy(), tokens)
+    number: int = 0
 
 
 def build(studio: Studio, page: gr.Blocks) -> None:
@@ -97,9 +93,10 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             thumbnails = [{"name": name, "url": thumbnail(path)} for name, path in EXAMPLES.items()]
             # A visitor sees results at once; the input stays free for their own picture.
             examples = panel("examples", {"chosen": next(iter(EXAMPLES))}, items=thumbnails)
-            start = {"size": SIZES[0], "fit": FITS[0], "codecs": list(studio.codecs)}
+            start = {"size": SIZES[0], "fit": FITS[0], "codecs": list(studio.codecs), "extra": []}
             titles = [[entry.name, entry.title] for entry in studio.codecs.values()]
             options = panel("options", start, all=titles, sizes=SIZES)
+            checkpoint.build(studio)
         with gr.Column(elem_id="vq-results", min_width=320):
             entries = [{"name": e.name, "title": e.title} for e in studio.codecs.values()]
             waiting = idle("running", 0) | {"pending": list(studio.codecs)}
@@ -116,16 +113,38 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     def pick(turn: Turn) -> tuple[int, None]:
         return begin(turn), None
 
+    @computes
     def run(
-        turn: Turn, ticket: float, picture: Image.Image | None, example: Any, sent: Any
+        turn: Turn, ticket: float, picture: Image.Image | None, example: Any, sent: Any, extras: tuple[Entry, ...]
     ) -> Iterator[tuple[Any, Any, Any]]:
-        choice = read_choice(sent, list(studio.codecs))
+        choice = read_choice(sent, list(studio.table(extras)))
         if picture is None:
             picture = read_example(example)
-        yield from show(studio, lambda: turn.number == ticket, int(ticket), picture, choice)
+        yield from show(studio, lambda: turn.number == ticket, int(ticket), picture, choice, extras)
 
-    def slide(value: dict[str, Any], results: dict[str, Result], event: gr.EventData) -> dict[str, Any]:
-        return value | {"moved": moved(studio, results, event._data)}
+    def join(sent: Any, extras: tuple[Entry, ...]) -> dict[str, Any]:
+        return joined(read_choice(sent, list(studio.table(extras))), sent, extras)
+
+    @computes
+    def turn_knob(results: dict[str, Result], data: Any) -> dict[str, Any]:
+        return moved(studio, results, data)
+
+    def slide(value: dict[str, Any], results: dict[str, Result], turn: Turn, event: gr.EventData) -> Any:
+        # Sliders of an earlier picture must not come back over those of a later one.
+        if value.get("revision") != turn.number:
+            return gr.skip()
+        return value | {"moved": turn_knob(results, event._data)}
+
+    def give_up(turn: Turn, ticket: float, shown: dict[str, Any], turned: dict[str, Any]) -> tuple[Any, Any]:
+        if turn.number != ticket:
+            return gr.skip(), gr.skip()
+        # What stands stays; what was still to come won't.
+        left: dict[str, Any] = {
+            "state": "done" if shown.get("cards") else "empty_broken",
+            "pending": [],
+            "revision": int(ticket),
+        }
+        return shown | left, turned | {"revision": int(ticket)}
 
     def carry(results: dict[str, Result], event: gr.EventData) -> tuple[Any, Any]:
         data = event._data if isinstance(event._data, dict) else {}
@@ -142,21 +161,43 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         picture.input(own, turn, [ticket, examples], trigger_mode="multiple", **quick),
         examples.pick(pick, turn, [ticket, picture], trigger_mode="multiple", **quick),
     ]
+    # In the queue, or a State's change event would not be seen by the next step.
+    arrival = studio.extras.change(
+        join, [options, studio.extras], options, show_progress="hidden", api_visibility="private"
+    )
+    starts.append(arrival.success(begin, turn, ticket, **quick))
     heavy: dict[str, Any] = {"concurrency_id": COMPUTE, "show_progress": "hidden", "api_visibility": "private"}
     for start in starts:
-        start.success(
-            run, [turn, ticket, picture, examples, options], [cards, knobs, results], trigger_mode="multiple", **heavy
+        work = start.success(
+            run,
+            [turn, ticket, picture, examples, options, studio.extras],
+            [cards, knobs, results],
+            trigger_mode="multiple",
+            **heavy,
         )
-    knobs.slide(slide, [knobs, results], knobs, trigger_mode="always_last", **heavy)
+        # A file that can't be read fails before `run` begins, when the run before it has already made way.
+        work.failure(give_up, [turn, ticket, cards, knobs], [cards, knobs], trigger_mode="multiple", **quick)
+    knobs.slide(slide, [knobs, results, turn], knobs, trigger_mode="always_last", **heavy)
     # In the queue, or a State's change event would not reach the tab that waits for it.
     cards.carry(carry, results, [studio.carried, studio.tabs], show_progress="hidden", api_visibility="private")
     endpoint(studio)
 
 
 def show(
-    studio: Studio, current: Callable[[], bool], revision: int, picture: Image.Image | None, choice: Choice
+    studio: Studio,
+    current: Callable[[], bool],
+    revision: int,
+    picture: Image.Image | None,
+    choice: Choice,
+    extras: tuple[Entry, ...] = (),
 ) -> Iterator[tuple[Any, Any, Any]]:
-    """Values of (cards, knobs, results) as they become ready; ends early once `current()` is false."""
+    """Values of (cards, knobs, results) as they become ready; ends early once `current()` is false.
+
+    The knobs come last: Gradio sends what changes between two values and applies it in place, so that a skip after a
+    value takes away what the page may not have read yet.
+    extras: rows that the visitor has besides the page's.
+    """
+    rows = studio.table(extras)
     if not current():
         yield gr.skip(), gr.skip(), gr.skip()
         return
@@ -164,13 +205,15 @@ def show(
         yield idle("empty" if picture is None else "empty_codecs", revision), no_knobs(revision), {}
         return
     value: dict[str, Any] = idle("running", revision) | {"pending": list(choice.codecs)}
+    value["extra"] = [{"name": e.name, "title": e.title} for e in extras]
     results: dict[str, Result] = {}
     done: list[Reconstruction] = []
+    originals: dict[str, str] = {}
     yield value, gr.skip(), gr.skip()
     for name in choice.codecs:
         if not current():
             return
-        entry = studio.codecs[name]
+        entry = rows[name]
         try:
             codec = studio.load(name)
             r = tasks.reconstruct_one(codec, name, picture, choice.size, choice.fit)
@@ -179,28 +222,31 @@ def show(
         else:
             card = describe(r, codec, entry, studio.statistics(name))
             done.append(r)
-            results = results | {name: Result.of(r)}
+            results = results | {name: carry_of(r)}
+            if str(r.original.width) not in originals:
+                originals = originals | {str(r.original.width): data_url(r.original)}
         value = value | {
             "cards": [*value["cards"], card],
             "pending": value["pending"][1:],
-            "originals": value["originals"] | {str(r.original.width): data_url(r.original) for r in done},
+            "originals": originals,
         }
         yield value, gr.skip(), results
-    yield value, knob_values(studio, done, revision), results
     handmade, curve = compare(done, current)
     if current():
-        yield value | {"handmade": handmade, "curve": curve, "state": "done"}, gr.skip(), gr.skip()
+        knobs = knob_values(studio, done, revision, rows)
+        yield value | {"handmade": handmade, "curve": curve, "state": "done"}, knobs, gr.skip()
 
 
 def idle(state: str, revision: int) -> dict[str, Any]:
     """What the cards show; see static/cards.js."""
-    empty: dict[str, Any] = {"pending": [], "cards": [], "originals": {}, "handmade": [], "curve": []}
+    empty: dict[str, Any] = {"pending": [], "extra": [], "cards": [], "originals": {}, "handmade": [], "curve": []}
     return {"state": state, "revision": revision} | empty
 
 
 def describe(r: Reconstruction, codec: Codec, entry: Entry, statistics: Mapping[str, Tensor] | None) -> dict[str, Any]:
     """A reconstruction as one card."""
-    card = {"name": r.codec, "family": entry.family, "title": entry.title, "size": r.picture.width}
+    family = entry.family if entry.repo is None else "public"
+    card = {"name": r.codec, "family": family, "title": entry.title, "size": r.picture.width}
     card |= {"picture": data_url(r.picture), "latent_shape": r.latent_shape, "bytes": r.bytes, "ms": r.ms}
     card |= {"bits_per_pixel": r.bits_per_pixel, "psnr": finite(r.psnr), "ssim": finite(r.ssim)}
     if r.encoded.tokens is not None and codec.codebook is not None:
@@ -277,13 +323,15 @@ def no_knobs(revision: int) -> dict[str, Any]:
     return {"revision": revision, "codecs": [], "moved": None}
 
 
-def knob_values(studio: Studio, done: Sequence[Reconstruction], revision: int) -> dict[str, Any]:
+def knob_values(
+    studio: Studio, done: Sequence[Reconstruction], revision: int, rows: Mapping[str, Entry]
+) -> dict[str, Any]:
     """One set of sliders for every vector codec, each slider at the picture's own position."""
     codecs: list[dict[str, Any]] = []
     for r in done:
         if len(r.latent_shape) != 1:
             continue
-        statistics, entry = studio.statistics(r.codec), studio.codecs[r.codec]
+        statistics, entry = studio.statistics(r.codec), rows[r.codec]
         here = None if statistics is None else tasks.positions(r.encoded.z.cpu(), statistics, KNOBS).tolist()
         codecs.append({"name": r.codec, "title": entry.title, "picture": data_url(r.picture), "positions": here})
         codecs[-1] |= {"size": r.picture.width}
@@ -298,9 +346,9 @@ def moved(studio: Studio, results: Mapping[str, Result], data: Any) -> dict[str,
         if statistics is None or len(target) != KNOBS:
             raise ValueError("positions")
         codec = studio.load(name)
-        z = torch.from_numpy(result.z).to(tasks.device_of(codec))
+        z = torch.from_numpy(result.z).to(device_of(codec))
         picture = tasks.move(codec, z, statistics, target)
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise gr.Error(both("bad_request"), print_exception=False) from error
     return {"name": name, "picture": data_url(picture), "request": data.get("request")}
 
@@ -310,10 +358,12 @@ def endpoint(studio: Studio) -> None:
     names = list(studio.codecs)
     picture = PictureInput(label="picture: any file Pillow reads", visible=False)
     codecs = gr.CheckboxGroup(names, value=names, label="codecs: names of the codecs", visible=False)
-    size = gr.Radio(list(SIZES), value=SIZES[0], label="size: side in pixels for grid codecs", visible=False)
+    # Not a Radio: Gradio describes its numbers to clients as text.
+    size = gr.Number(SIZES[0], precision=0, label="size: side in pixels for grid codecs", visible=False)
     fit = gr.Radio(list(FITS), value=FITS[0], label="fit: crop to the centre square, or pad", visible=False)
     out = gr.JSON(label="one result a codec", visible=False)
 
+    @computes
     def reconstruct(
         picture: Image.Image, codecs: list[str], size: int = 64, fit: Literal["crop", "pad"] = "crop"
     ) -> list[dict[str, Any]]:
@@ -326,13 +376,15 @@ def endpoint(studio: Studio) -> None:
             fit: "crop" takes the centre square, "pad" fits the whole picture on grey.
 
         Returns:
-            One row a codec: codec, picture (a PNG file), psnr (dB; null if nothing was lost), ssim, latent_shape,
-            bits_per_pixel, bytes, ms.
+            for each codec: codec, picture, psnr (dB; null: lossless), ssim, latent_shape, bits_per_pixel, bytes, ms
         """
         if picture is None:
             raise gr.Error(both("unreadable"), print_exception=False)
         try:
-            return [row(r, out) for r in tasks.reconstruct(studio.load, picture, codecs, size, fit)]
+            return [
+                row(r, out)
+                for r in tasks.reconstruct(studio.load, picture, list(dict.fromkeys(codecs or [])), size, fit)
+            ]
         except ValueError as error:
             raise failure(error) from error
 
@@ -346,7 +398,8 @@ def row(r: Reconstruction, out: gr.JSON) -> dict[str, Any]:
     path = save_pil_to_cache(r.picture, cache_dir=out.GRADIO_CACHE, name=r.codec, format="png")
     figures: dict[str, Any] = {"psnr": finite(r.psnr), "ssim": finite(r.ssim), "latent_shape": list(r.latent_shape)}
     figures |= {"bits_per_pixel": r.bits_per_pixel, "bytes": r.bytes, "ms": round(r.ms, 2)}
-    file = FileData(path=path, orig_name=f"{r.codec}.png", mime_type="image/png")
+    # The address is for MCP clients; the server puts its own in front.
+    file = FileData(path=path, url=f"/gradio_api/file={path}", orig_name=f"{r.codec}.png", mime_type="image/png")
     return {"codec": r.codec, "picture": file.model_dump()} | figures
 
 
@@ -357,3 +410,9 @@ def thumbnail(path: Path) -> str:
 def finite(value: float) -> float | None:
     """JSON has no infinity: None stands for it."""
     return value if math.isfinite(value) else None
+
+
+def carry_of(r: Reconstruction) -> Result:
+    """What a visitor can take to another tab."""
+    tokens = None if r.encoded.tokens is None else r.encoded.tokens[0].cpu().numpy()
+    return Result(r.codec, np.asarray(r.original), np.asarray(r.picture), r.encoded.z.cpu().numpy(), tokens)

@@ -41,5 +41,15 @@ window.VQ = (() => {
   // Says that a visitor asked for something new: the results show it before the server has answered.
   const begin = () => window.dispatchEvent(new Event("vq-begin"));
 
-  return { t, h, segments, number, language, begin };
+  // What came last by every topic, and who wants to know (see channel.js).
+  const news = {}, readers = {};
+  function publish(topic, value) {
+    news[topic] = value;
+    readers[topic]?.();
+  }
+  function follow(topic, reader) {
+    readers[topic] = reader;
+  }
+
+  return { t, h, segments, number, language, begin, news, publish, follow };
 })();

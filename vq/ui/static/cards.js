@@ -4,6 +4,8 @@
 const { t, h, segments, number } = VQ;
 const root = element.querySelector(".vq-cards");
 const view = { lens: "picture", gain: 4, divide: 50, target: null };
+// The codecs that may have a card: the page's, and the visitor's own.
+const all = () => [...props.all, ...props.value.extra];
 const drawn = new Map(); // card name -> {node, key}: a card is built once for each result
 const LENSES = ["picture", "compare", "difference", "code"];
 
@@ -176,7 +178,7 @@ async function save(card, name) {
 
 function actions(card) {
   const buttons = [h("button", { type: "button", onclick: () => save(card, card.name) }, t("download"))];
-  for (const target of props.accepts) {
+  for (const target of card.latent_shape ? props.accepts : []) { // nothing learned, nothing to take along
     if (target === "edit" && !card.tokens) continue;
     buttons.push(h("button", { type: "button", "data-carry": target,
       onclick: () => trigger("carry", { codec: card.name, to: target }) }, t(`to_${target}`)));
@@ -196,7 +198,7 @@ function build(card, originalUrl) {
 }
 
 function placeholder(name) {
-  const { title } = props.all.find((entry) => entry.name === name);
+  const { title } = all().find((entry) => entry.name === name);
   return h("article.vq-card.vq-pending", { "data-card": name, "data-state": "pending" },
     h("header", {}, h("h3", {}, title)), h("div.vq-screen"), h("p.vq-what", {}, t("working")));
 }
@@ -239,7 +241,7 @@ function draw() {
   counter.textContent = state.startsWith("empty") ? t(state) : state === "running" ? t("working") : "";
   if (state === "running" && !cards.length) waking = setTimeout(() => (counter.textContent = t("waking")), 2000);
   const ready = new Map(cards.map((card) => [card.name, card]));
-  arrange(grid, props.all.map(({ name }) => name).filter((name) => ready.has(name) || pending.includes(name)).map((name) =>
+  arrange(grid, all().map(({ name }) => name).filter((name) => ready.has(name) || pending.includes(name)).map((name) =>
     ready.has(name)
       ? keep(name, revision, () => build(ready.get(name), originals[ready.get(name).size]))
       // The last result stays, dimmed, until the new one is there: no flicker.
@@ -249,6 +251,7 @@ function draw() {
 
 function fade(node) {
   node.dataset.state = "pending";
+  for (const button of node.querySelectorAll("[data-carry]")) button.disabled = true; // the server has let it go
   return node;
 }
 
@@ -262,7 +265,7 @@ function drawHandmade() {
   }
   const targets = [...new Set(handmade.map(({ target }) => target))];
   if (!targets.includes(view.target)) view.target = targets.find((name) => name === "vqvae") || targets[0];
-  const title = (name) => props.all.find((entry) => entry.name === name).title;
+  const title = (name) => all().find((entry) => entry.name === name).title;
   handmadeHead.replaceChildren(h("h2", {}, t("handmade")),
     segments("vq-target", t("same_bytes"), targets.map((name) => [name, title(name)]), view.target, (name) => {
       view.target = name;

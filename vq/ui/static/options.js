@@ -1,4 +1,5 @@
-// How pictures are fitted and which codecs see them. props.value: {size, fit, codecs}; the rest of props never changes.
+// How pictures are fitted and which codecs see them. props.value: {size, fit, codecs, extra: [[name, title]]}; the rest
+// of props never changes. extra: the visitor's own checkpoints.
 const { t, h, segments } = VQ;
 const root = element.querySelector(".vq-options");
 
@@ -8,17 +9,30 @@ function choose(change) {
   trigger("choose");
 }
 
+const all = () => [...props.all, ...props.value.extra];
+
 function tick(name, on) {
   const ticked = new Set(props.value.codecs);
   on ? ticked.add(name) : ticked.delete(name);
-  choose({ codecs: props.all.map(([key]) => key).filter((key) => ticked.has(key)) });
+  choose({ codecs: all().map(([key]) => key).filter((key) => ticked.has(key)) });
 }
 
-const ticks = props.all.map(([name, title]) => {
-  const checked = props.value.codecs.includes(name);
-  const onchange = (event) => tick(name, event.target.checked);
-  return h("label", {}, h("input", { type: "checkbox", value: name, checked, onchange }), h("span", {}, title));
-});
+const ticks = h("div");
+let listed = "";
+
+// Built anew only when a checkpoint comes or goes: what is focused stays so.
+function list() {
+  const names = JSON.stringify(all());
+  if (names === listed) return;
+  if (listed) VQ.begin();
+  listed = names;
+  ticks.replaceChildren(...all().map(([name, title]) => {
+    const checked = props.value.codecs.includes(name);
+    const onchange = (event) => tick(name, event.target.checked);
+    return h("label", {}, h("input", { type: "checkbox", value: name, checked, onchange }), h("span", {}, title));
+  }));
+}
+
 const sizes = props.sizes.map((size) => [size, String(size)]);
 const fits = ["crop", "pad"].map((fit) => [fit, t(`fit_${fit}`)]);
 
@@ -29,6 +43,8 @@ const details = h("details", { open: matchMedia("(min-width: 901px)").matches },
     segments("vq-fit", t("fit"), fits, props.value.fit, (fit) => choose({ fit })),
     segments("vq-size", t("size"), sizes, props.value.size, (size) => choose({ size })),
     h("p.vq-note", {}, t("size_note", 64)),
-    h("fieldset.vq-ticks", {}, h("legend", {}, t("codecs")), h("div", {}, ...ticks)),
+    h("fieldset.vq-ticks", {}, h("legend", {}, t("codecs")), ticks),
     h("p.vq-credits", {}, t("credits"))));
 root.append(details);
+watch("value", list);
+list();

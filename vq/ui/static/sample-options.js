@@ -1,0 +1,108 @@
+// What to draw. props.value as it is sent: {model, n, seed, temperature, top_k, top_p}, {line} or, to ask, {model};
+// as it comes back from asking: {known: {model, defaults | error}}. What is typed stands in the fields alone.
+const { t, h } = VQ;
+const root = element.querySelector(".vq-sample-options");
+const known = new Map(); // model -> its defaults, or why it can't be used
+let model = props.start.model;
+
+const what = h("p.vq-what"), missing = h("p.vq-sample-missing", { role: "status" });
+const choices = props.models.map(({ name }) => h("label", {},
+  h("input", { type: "radio", name: "vq-sample-model", value: name, onchange: () => choose(name) }),
+  h("span", {}, t(`sample_title_${name}`))));
+
+const count = h("output", {}, props.start.n);
+const n = h("input", { type: "range", min: 1, max: props.most, value: props.start.n, "aria-label": t("sample_n"),
+  "data-option": "n", oninput: () => (count.textContent = n.value) });
+const notes = {};
+
+function field(name, attributes) {
+  const input = h("input", { type: "number", "aria-label": t(`sample_${name}`), "data-option": name, ...attributes,
+    onkeydown: (event) => event.key === "Enter" && draw() });
+  notes[name] = h("small", {}, t(`sample_${name}_note`));
+  return { input, node: h("label.vq-sample-field", {}, h("span", {}, t(`sample_${name}`)), input, notes[name]) };
+}
+
+const fields = {
+  seed: field("seed", { min: -1, max: props.seeds - 1, step: 1, value: -1 }),
+  temperature: field("temperature", { min: 0, max: 10, step: 0.05 }),
+  top_k: field("top_k", { min: 0, step: 1 }),
+  top_p: field("top_p", { min: 0, max: 1, step: 0.01 }),
+};
+const line = h("input.vq-sample-paste", { type: "text", placeholder: t("sample_replay_hint"), spellcheck: "false",
+  autocomplete: "off", "aria-label": t("sample_replay"), onkeydown: (event) => event.key === "Enter" && replay() });
+
+function choose(name) {
+  model = name;
+  show();
+  ask();
+}
+
+// The server knows a model's defaults once it has its weights; asking also has them ready for the first picture.
+function ask() {
+  if (known.has(model) && !known.get(model).error) return;
+  props.value = { model };
+  trigger("look");
+}
+
+function start(request) {
+  props.value = request;
+  window.dispatchEvent(new CustomEvent("vq-sample-begin", { detail: request }));
+  trigger("draw");
+}
+
+// An empty field means the default; what can't be read as a number is sent as it is, and the server says what is wrong.
+function number({ input }) {
+  if (input.validity.badInput) return "?";
+  return input.disabled || input.value === "" ? null : Number(input.value);
+}
+
+function draw() {
+  const values = Object.fromEntries(Object.entries(fields).map(([name, part]) => [name, number(part)]));
+  start({ model, n: Number(n.value), ...values, seed: values.seed ?? -1 });
+}
+
+const replay = () => start({ line: line.value });
+
+function show() {
+  const { tokens } = props.models.find(({ name }) => name === model);
+  for (const choice of choices) choice.firstChild.checked = choice.firstChild.value === model;
+  const { defaults, error } = known.get(model) || {};
+  what.textContent = t(`sample_what_${model}`);
+  missing.textContent = error ? error[VQ.language] : "";
+  for (const name of ["temperature", "top_k", "top_p"]) fields[name].input.placeholder = defaults?.[name] ?? "";
+  for (const name of ["top_k", "top_p"]) {
+    fields[name].input.disabled = !tokens;
+    notes[name].textContent = t(tokens ? `sample_${name}_note` : "sample_no_tokens");
+  }
+  notes.temperature.textContent = t(tokens ? "sample_temperature_note" : "sample_temperature_gaussian");
+}
+
+// Settings that the pictures came from, or a seed to keep.
+window.addEventListener("vq-sample-adopt", ({ detail }) => {
+  if (detail.n) n.value = count.textContent = detail.n;
+  for (const name of Object.keys(fields)) if (name in detail) fields[name].input.value = detail[name] ?? "";
+  if (detail.model) choose(detail.model);
+});
+
+root.append(
+  h("fieldset.vq-sample-models", {}, h("legend.vq-label", {}, t("sample_model")), ...choices), what, missing,
+  h("label.vq-slider.vq-sample-count", {}, h("span", {}, t("sample_n")), n, count),
+  h("button.vq-sample-draw", { type: "button", onclick: draw }, t("sample_draw")),
+  // Folded away on a phone, where the pictures should come first.
+  h("details", { open: matchMedia("(min-width: 901px)").matches }, h("summary", {}, t("options")),
+    h("div.vq-sample-fields", {}, ...Object.values(fields).map(({ node }) => node))),
+  h("div.vq-sample-replay", {}, h("span.vq-label", {}, t("sample_replay")),
+    h("div", {}, line, h("button", { type: "button", onclick: replay }, t("sample_replay_go")))));
+
+watch("value", () => {
+  if (!props.value.known) return;
+  known.set(props.value.known.model, props.value.known);
+  show();
+});
+show();
+// Only a visitor who comes to this tab makes the server load the model.
+new IntersectionObserver((entries, observer) => {
+  if (!entries.some((entry) => entry.isIntersecting)) return;
+  observer.disconnect();
+  ask();
+}).observe(root);
