@@ -2,12 +2,13 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import tiny
 
-from vq.benchmark import codec, report, startup
+from vq.benchmark import browser, codec, report, startup, ui
 from vq.benchmark.__main__ import PARTS, main
 
 
@@ -107,6 +108,59 @@ def test_a_server_that_dies_is_one_clear_line(tmp_path: Path, capsys: pytest.Cap
     assert "no port today" in capsys.readouterr().err
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         startup.run([sys.executable, "-c", "1/0"])
+
+
+@pytest.fixture
+def server(page_url: str, load, load_prior, monkeypatch: pytest.MonkeyPatch) -> startup.Server:
+    monkeypatch.setattr(ui, "load", load)
+    monkeypatch.setattr(ui, "load_prior", load_prior)
+    return startup.Server(page_url, 0, 0.0)
+
+
+def test_every_endpoint_is_raced_against_its_task(server: startup.Server) -> None:
+    table = ui.requests(server, 1)
+    assert [str(row[0]).partition(",")[0].split()[0] for row in table.rows] == [
+        "/reconstruct",
+        "/reconstruct",
+        "/interpolate",
+        "/edit_tokens",
+        "/sample",
+    ]
+    for _, page, alone, added in table.rows:
+        assert alone > 0 and page == pytest.approx(alone + added)
+
+
+def test_the_request_and_its_task_are_the_same_work(server: startup.Server, load, monkeypatch) -> None:
+    """Both sides of a row ask for the same codecs, so that the difference is the page's."""
+    asked: list[str] = []
+    monkeypatch.setattr(ui, "load", lambda name: asked.append(name) or load(name))
+    picture = ui.open_picture(ui.PICTURE)
+    for name, (_, task) in ui.pairs(ui.Client(server.url, verbose=False), None, picture).items():
+        asked.clear()
+        task()
+        if name.startswith("/reconstruct"):
+            assert asked == (["vqvae"] if "VQ-VAE" in name else list(ui.CODECS))
+
+
+def test_strokes_are_timed_at_both_grids(server: startup.Server) -> None:
+    # In a thread of its own: another test's browser may be open in this one.
+    with ThreadPoolExecutor(1) as pool:
+        table = pool.submit(ui.strokes, server, 2).result()
+    assert [row[0] for row in table.rows] == ["16x16 tokens, 64 px", "64x64 tokens, 256 px"]
+    assert all(0 < least <= median <= most for _, median, least, most in table.rows)
+
+
+def test_without_a_browser_there_is_one_clear_line(server: startup.Server, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(browser.shutil, "which", lambda name: None)
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match=r"^strokes need Chromium: .*$"):
+        pool.submit(ui.strokes, server, 1).result()
+
+
+@pytest.mark.parametrize("words", [["--rounds", "0"], ["--strokes", "-1"]])
+def test_counts_that_measure_nothing_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ui", *words]) == 2
+    assert capsys.readouterr().err.startswith("error: --rounds")
 
 
 def test_every_part_is_there() -> None:

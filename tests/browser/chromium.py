@@ -1,39 +1,27 @@
 """A real Chromium, and what every visit to the page has in common."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from playwright.sync_api import Browser, Page, Playwright
 
-# The machine may be slow and busy: wait long, but never longer than needed.
-PATIENCE = 120_000
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
+from vq.benchmark import browser
+from vq.benchmark.browser import PATIENCE
+
+MEDIA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
 def launch(playwright: Playwright) -> Browser:
-    """The Chromium on PATH, else Playwright's own."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    return playwright.chromium.launch(executable_path=path, args=FLAGS)
+    return browser.launch(playwright, MEDIA)
 
 
 @contextmanager
-def visit(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
+def visit(chromium: Browser, url: str, **context: Any) -> Iterator[Page]:
     """Open the page as a new visitor; afterwards, fail on any error in it and any request to another host."""
     faults: list[str] = []
     settings = {"locale": "en-US", "viewport": {"width": 1280, "height": 900}} | context
-    visitor = browser.new_context(**settings)
+    visitor = chromium.new_context(**settings)
     visitor.set_default_timeout(PATIENCE)
     page = visitor.new_page()
     page.on("pageerror", lambda error: faults.append(f"page error: {error}"))

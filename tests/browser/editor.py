@@ -1,98 +1,47 @@
-"""The Edit tokens tab as a visitor handles it, and how long it takes to answer."""
-
-from typing import Any
+"""The Edit tokens tab as a visitor handles it: what the benchmark needs too, and what only tests ask."""
 
 from playwright.sync_api import Page
 
-ROOT = ".vq-edit"
-CANVAS = ".vq-edit-canvas"
+from vq.benchmark.browser import (
+    CANVAS,
+    EDITOR,
+    at,
+    begun,
+    choose,
+    drag,
+    frames,
+    idle,
+    latencies,
+    open_editor,
+    palette,
+    session,
+    tool,
+)
 
+ROOT = EDITOR
 
-def open_editor(page: Page, name: str = "Edit tokens") -> None:
-    """Bring the tab to the front and wait for its first picture and atlas."""
-    page.get_by_role("tab", name=name, exact=True).click()
-    page.locator(f"{ROOT}[data-book]").wait_for(state="attached")
-    idle(page)
-
-
-def idle(page: Page) -> None:
-    """Wait until every edit has been answered and painted."""
-    page.wait_for_function(
-        """() => {
-            const {busy, session, resampling} = document.querySelector(".vq-edit").dataset;
-            return session && busy === "false" && resampling !== "true";
-        }"""
-    )
-    frames(page)
-
-
-def frames(page: Page) -> None:
-    """Two frames: what has changed is drawn in the next one."""
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-def session(page: Page) -> int:
-    """Counts the pictures this visitor has begun to edit."""
-    return int(page.locator(ROOT).get_attribute("data-session") or 0)
-
-
-def begun(page: Page, after: int) -> None:
-    """Wait for a picture later than number `after`."""
-    page.wait_for_function("after => Number(document.querySelector('.vq-edit').dataset.session) > after", arg=after)
-    idle(page)
-
-
-def choose(page: Page, name: str, value: Any) -> None:
-    """One of the choices that begin anew: vq-edit-codec or vq-edit-size."""
-    before = session(page)
-    page.locator(f'input[name="{name}"][value="{value}"]').check(force=True)
-    begun(page, before)
+__all__ = [
+    "CANVAS",
+    "ROOT",
+    "act",
+    "at",
+    "begun",
+    "choose",
+    "drag",
+    "figure",
+    "idle",
+    "latencies",
+    "open_editor",
+    "palette",
+    "session",
+    "tool",
+]
 
 
 def figure(page: Page, name: str) -> float:
     frames(page)
-    return float(page.locator(f'{ROOT} [data-figure="{name}"]').get_attribute("data-value"))
+    return float(page.locator(f'{EDITOR} [data-figure="{name}"]').get_attribute("data-value"))
 
 
 def act(page: Page, name: str) -> None:
-    page.locator(f'{ROOT} [data-act="{name}"]').first.click()
-
-
-def at(page: Page, row: float, column: float, grid: int) -> tuple[float, float]:
-    """The middle of a cell, in pixels of the window."""
-    page.locator(CANVAS).scroll_into_view_if_needed()
-    box = page.locator(CANVAS).bounding_box()
-    assert box is not None
-    return box["x"] + (column + 0.5) * box["width"] / grid, box["y"] + (row + 0.5) * box["height"] / grid
-
-
-def drag(page: Page, start: tuple[int, int], end: tuple[int, int], grid: int) -> None:
-    """Press in one cell, release in another."""
-    page.mouse.move(*at(page, *start, grid))
-    page.mouse.down()
-    page.mouse.move(*at(page, *end, grid), steps=3)
-    page.mouse.up()
-
-
-def tool(page: Page, name: str) -> None:
-    page.locator(f'input[name="vq-edit-tool"][value="{name}"]').check(force=True)
-
-
-def palette(page: Page, code: int) -> None:
-    """Type a code; nothing is set yet."""
-    page.get_by_role("spinbutton", name="Code", exact=True).fill(str(code))
-
-
-def latencies(page: Page, grid: int, count: int) -> list[float]:
-    """Milliseconds from lifting the pointer to the painted picture, of `count` brush strokes one after another.
-
-    The page measures itself (edit-store.js): from the pointerup event's time stamp to the task after the frame that
-    drew the answer.
-    """
-    tool(page, "brush")
-    page.evaluate("performance.clearMeasures('vq-edit')")
-    for i in range(count):
-        palette(page, i % 30)
-        drag(page, (i % grid, 0), (i % grid, 3), grid)
-        page.wait_for_function("n => performance.getEntriesByName('vq-edit').length > n", arg=i)
-    return page.evaluate("performance.getEntriesByName('vq-edit').map(entry => entry.duration)")
+    page.locator(f'{EDITOR} [data-act="{name}"]').first.click()

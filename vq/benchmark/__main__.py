@@ -1,4 +1,4 @@
-"""python -m vq.benchmark {codec,priors,startup} [--json FILE] [--threads N] ..."""
+"""python -m vq.benchmark {codec,priors,ui,startup} [--json FILE] [--threads N] ..."""
 
 import argparse
 import importlib
@@ -14,6 +14,7 @@ from vq.benchmark.report import as_json, environment
 PARTS = {
     "codec": ("vq.benchmark.codec", "encode and decode, beside diffusers' VQModel of equal size"),
     "priors": ("vq.benchmark.priors", "sampling, beside the naive loop and transformers' GPT-2"),
+    "ui": ("vq.benchmark.ui", "requests over HTTP beside the task alone; an edit from pointer to painted picture"),
     "startup": ("vq.benchmark.startup", "from the command to the first answer, beside the bare imports; memory"),
 }
 

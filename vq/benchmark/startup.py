@@ -13,7 +13,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,15 @@ class Start:
     seconds: float
     resident: int
     settled: int
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers at `url`, `seconds` after its command was given."""
+
+    url: str
+    pid: int
+    seconds: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +83,15 @@ def run(command: Sequence[str]) -> float:
 
 def launch(app: Path, settle: float) -> Start:
     """Start the server, wait until it answers, and end it. Raises RuntimeError if it ends by itself or is silent."""
+    with serving(app) as server:
+        resident = _resident(server.pid)
+        time.sleep(settle)
+        return Start(server.seconds, resident, _resident(server.pid))
+
+
+@contextmanager
+def serving(app: Path) -> Iterator[Server]:
+    """The server in a process of its own, from its first answer on. Raises RuntimeError as `launch` does."""
     port = free_port()
     with tempfile.TemporaryFile("w+") as errors:
         begin = time.perf_counter()
@@ -84,9 +103,7 @@ def launch(app: Path, settle: float) -> Start:
                     errors.seek(0)
                     raise RuntimeError(f"{app.name} did not start: {_last_line(errors.read())}")
                 time.sleep(0.01)
-            seconds, resident = time.perf_counter() - begin, _resident(server.pid)
-            time.sleep(settle)
-            return Start(seconds, resident, _resident(server.pid))
+            yield Server(f"http://127.0.0.1:{port}", server.pid, time.perf_counter() - begin)
         finally:
             server.terminate()
             try:
