@@ -54,7 +54,8 @@ class StandinHub:
     """Serves until it is closed; `stop` and `start` keep the address.
 
     fault: None, "hang" or "error" (any request), "hang-file", "cut", "cut-once", "truncate" or "corrupt" (weights),
-    "slow" (weights trickle). token: what an upload and a private repository need.
+    "slow" (weights trickle). token: what an upload and a private repository need. away: a pattern of paths and the
+    address of the server where these are, as the real Hub sends whoever asks for a large file on to another.
     """
 
     token = "secret"
@@ -62,7 +63,9 @@ class StandinHub:
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
         self.fault: str | None = None
+        self.away: tuple[str, str] | None = None
         self.requests: list[tuple[str, str]] = []
+        self.tokens: set[str | None] = set()
         self.downloads: Counter[str] = Counter()
         self.lfs: dict[str, bytes] = {}
         self.release = threading.Event()
@@ -132,6 +135,9 @@ class Handler(BaseHTTPRequestHandler):
         self.query, path = parse_qs(url.query), unquote(url.path)
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.hub.requests.append((self.command, path))
+        self.hub.tokens.add(self.headers.get("Authorization"))
+        if self.hub.away and re.fullmatch(self.hub.away[0], path):
+            return self.send(302, b"", Location=self.hub.away[1] + self.path)
         if self.hub.fault == "hang":
             self.hub.release.wait(60)
             self.close_connection = True

@@ -1,18 +1,20 @@
 """Checkpoints of visitors, against the stand-in Hub: what they may have, what not, and what is kept of it."""
 
 import json
+import shutil
 import threading
 
 import pytest
 import torch
 from standin_hub import StandinHub
-from standin_models import LAYOUTS, files_of, model, public_files, under
+from standin_models import LAYOUTS, blocks, files_of, model, public_files, under
 
 import app
 from vq import cache, hub, visitors, weights
 from vq.catalogue import PUBLIC
 from vq.messages import LoadError
 from vq.models.vqvae import VQVAE
+from vq.pretrained import adapt, class_of
 from vq.tasks.checkpoint import summarize, watched
 
 REPO = "someone/codec"
@@ -103,6 +105,23 @@ def test_the_owners_token_is_not_used(standin, files, monkeypatch):
     assert refused(REPO).code == "visitor_gated"
 
 
+@pytest.mark.parametrize("paths", [r"/api/.*", r".*\.json", r".*\.safetensors"])
+def test_a_visitors_request_never_leaves_the_hub(paths, standin, files):
+    """Not even if the Hub itself sends it on: no other server of the owner's network hears of it."""
+    with StandinHub() as other:
+        standin.add(REPO, files)
+        other.add(REPO, files)
+        standin.away = (paths, other.url)
+        error = refused(REPO)
+        assert error.code == "elsewhere" and other.url not in str(error) and other.requests == []
+        assert not list(cache.root().rglob("*.safetensors"))
+        # Within the Hub it may be.
+        standin.away = (rf"(?!/files/){paths}", f"{standin.url}/files")
+        assert refused(REPO).code != "elsewhere" and other.requests == []
+        standin.away = None
+        assert visitors.download(REPO)
+
+
 def test_what_the_hub_client_keeps_is_the_owners(standin, files, tmp_path):
     from huggingface_hub import snapshot_download
 
@@ -132,6 +151,33 @@ def test_what_visitors_ask_for_is_bounded_in_number(standin, files, monkeypatch)
         with pytest.raises(LoadError) as caught:
             visitors.reopen(row.name)
         assert caught.value.code == "gone"
+
+
+def test_nothing_is_left_of_what_has_gone(standin, files, monkeypatch):
+    monkeypatch.setenv("VQ_MAX_GUESTS", "1")
+    for i in range(3):
+        for revision in ("main", f"branch-{i}"):
+            standin.add(REPO, files | {"notes": b"%d" % i}, revision)
+            visitors.download(REPO, revision=revision)
+    standin.add("b/b", files)
+    visitors.download("b/b")
+    kept = sorted(str(p.relative_to(cache.root() / "visitors")) for p in (cache.root() / "visitors").glob("*/*"))
+    assert kept == [f"b--b/{standin.repos['b/b'].refs['main']}", "b--b/refs"]
+
+
+def test_what_goes_from_the_disk_while_it_is_read_comes_again(standin, files, monkeypatch):
+    standin.add(REPO, files)
+    read, times = weights.read, []
+
+    def late(folder, *rest):
+        times.append(folder)
+        if len(times) == 1:
+            shutil.rmtree(folder)
+        return read(folder, *rest)
+
+    monkeypatch.setattr(weights, "read", late)
+    assert visitors.download(REPO)
+    assert len(times) == 2 and standin.downloads[weights.SINGLE] == 2
 
 
 def test_the_least_recently_used_goes_from_the_disk(standin, files, monkeypatch):
@@ -168,9 +214,34 @@ def test_bounded_in_cost(standin, files, monkeypatch):
     monkeypatch.undo()
 
 
+def test_bounded_in_cost_of_the_largest_picture(standin):
+    """Attention between all pixels is nothing for a small picture."""
+    config = {"block_out_channels": [64], "norm_num_groups": 4, **blocks(1)}
+    standin.add(REPO, files_of(class_of("AutoencoderKL")(**config)))
+    assert refused(REPO).code == "costly"
+
+
+def test_bounded_in_memory(standin):
+    codec = VQVAE(**TINY | {"widths": [4096, 8]})
+    standin.add(REPO, files_of(codec))
+    assert "numbers a pixel" in str(refused(REPO))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_attention_is_counted(name):
+    codec = adapt(model(name)).eval()
+    counted = visitors._measure(codec, 64, name)[0]
+    attention = [m for m in codec.modules() if type(m).__name__ == "Attention"]
+    with torch.utils.flop_counter.FlopCounterMode(display=False) as plain, torch.inference_mode():
+        codec.decode(codec.encode(torch.zeros(1, 3, 64, 64)).z)
+    cells = (64 // codec.factor) ** 2
+    expected = sum(4 * cells**2 * m.to_q.out_features for m in attention)
+    assert counted - plain.get_total_flops() == expected
+
+
 def test_a_model_that_gives_no_picture_back(standin):
     codec = VQVAE(**TINY)
-    codec.decoder[-2].weight.data.fill_(float("nan"))
+    codec.decoder[-2].weight.data.fill_(3e38)
     standin.add(REPO, files_of(codec))
     assert "no picture" in str(refused(REPO))
 

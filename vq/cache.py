@@ -1,6 +1,6 @@
 """Downloaded weights on disk. Nothing here asks the network.
 
-    ROOT/models/org--repo/COMMIT/SUBFOLDER   the files of a source and their record, origin.json
+    ROOT/models/org--repo/COMMIT/SUBFOLDER   the files of a source and their record, origin.json; in names, %2F is /
     ROOT/models/org--repo/refs/REVISION      the commit that a branch or tag stood for
     ROOT/visitors/                           the same for what visitors asked for, the most recently used few
     ROOT/partial/                            downloads on their way
@@ -16,9 +16,10 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,14 @@ EXTRAS = ("statistics.safetensors",)  # what may lie beside the weights and belo
 MARGIN = 50_000_000  # bytes left free on the disk
 DAY = 86400
 
-_SUBFOLDER = re.compile(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+){0,7}", re.ASCII)
-_REVISION = re.compile(r"(?!.*\.\.)\w[\w./+-]{0,199}", re.ASCII)
+# Neither becomes longer than a file's name may be.
+_SUBFOLDER = re.compile(r"(?=.{1,80}$)(?!\.)[\w.-]+(/(?!\.)[\w.-]+){0,7}", re.ASCII)
+_REVISION = re.compile(r"(?!.*\.\.)\w[\w./+-]{0,79}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+# So that nobody tidies away a folder that is about to be filled.
+_changing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ def _ref(source: Source) -> Path:
 
 
 def _entry(source: Source, commit: str) -> Path:
-    return _repo(source) / commit / (source.subfolder.replace("/", "--") or "-")
+    return _repo(source) / commit / quote(f"/{source.subfolder}", safe="")
 
 
 def hasher(digest: str, size: int) -> Any:
@@ -203,12 +209,13 @@ def install(source: Source, commit: str, licence: str | None, work: Path, digest
     record = {**place, "licence": licence, "files": files}
     (work / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     entry, reference = _entry(source, commit), _ref(source)
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    reference.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(entry, ignore_errors=True)
     (work / "ref").write_text(commit)
-    os.replace(work / "ref", reference)
-    os.replace(work, entry)
+    with _changing:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        reference.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(entry, ignore_errors=True)
+        os.replace(work / "ref", reference)
+        os.replace(work, entry)
     return Origin(entry, source.repo, source.subfolder, source.revision, commit, licence)
 
 
@@ -221,8 +228,22 @@ def prune(keep: int) -> None:
         except OSError:  # another thread was faster
             return 0.0
 
-    for record in sorted(_models(True).glob(f"*/*/*/{RECORD}"), key=used, reverse=True)[max(1, keep) :]:
-        shutil.rmtree(record.parent, ignore_errors=True)
+    with _changing:
+        for record in sorted(_models(True).glob(f"*/*/*/{RECORD}"), key=used, reverse=True)[max(1, keep) :]:
+            shutil.rmtree(record.parent, ignore_errors=True)
+        for repo in _models(True).iterdir():
+            _tidy(repo)
+
+
+def _tidy(repo: Path) -> None:
+    """Remove what a repository's entries have left behind: empty folders, and names of commits that are gone."""
+    with suppress(OSError):
+        for reference in (repo / "refs").iterdir():
+            if not any((repo / reference.read_text()).glob("*")):
+                reference.unlink()
+    for folder in (*repo.iterdir(), repo):
+        with suppress(OSError):  # it isn't empty
+            folder.rmdir()
 
 
 def adopt(source: Source) -> Origin | None:

@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import torch
-from huggingface_hub import HfApi, hf_hub_url
+from huggingface_hub import HfApi, hf_hub_url, set_client_factory
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -32,6 +33,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+from huggingface_hub.utils._http import default_client_factory
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -51,6 +53,8 @@ RETRIES = 2  # of a broken connection, as long as bytes keep coming
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _SHARD = re.compile(r"diffusion_pytorch_model-\d{5}-of-\d{5}\.safetensors")
+# The Hub keeps large files on hosts of its own and sends whoever asks for one on to them.
+_STORAGE = (".hf.co", ".huggingface.co")
 
 
 @dataclass(frozen=True)
@@ -120,8 +124,7 @@ def open_source(
         return ready
 
     def work(job: Job) -> Loaded:
-        origin = fetch(source, job.report, job.cancelled)
-        model = weights.read(origin.folder, max_bytes(), _name(source))
+        origin, model = _read(source, job)
         model = cast(Any, model).to(device=device, memory_format=torch.channels_last)
         loaded = Loaded(cast(Codec, model), origin)
         shelf.put(key, loaded)
@@ -131,6 +134,19 @@ def open_source(
         return _flights.run(key, work, progress, stop)
     except Stopped as error:
         raise LoadError("stopped", name=_name(source)) from error
+
+
+def _read(source: Source | Path, job: Job) -> tuple[Origin, nn.Module]:
+    """Where a source's files are, and the model in them. Raises LoadError."""
+    origin = fetch(source, job.report, job.cancelled)
+    try:
+        return origin, weights.read(origin.folder, max_bytes(), _name(source))
+    except LoadError:
+        # While it was read, what other visitors ask for may have taken its place on the disk: once more, then.
+        if origin.commit is None or origin.folder.is_dir():
+            raise
+        origin = fetch(source, job.report, job.cancelled)
+        return origin, weights.read(origin.folder, max_bytes(), _name(source))
 
 
 def in_memory(source: Source, device: str | torch.device = "cpu") -> Loaded | None:
@@ -317,6 +333,37 @@ def _name(source: Source | Path) -> str:
     return source.name if isinstance(source, Source) else source.resolve().name
 
 
+class _Elsewhere(Exception):  # noqa: N818
+    """A visitor's request would leave the Hub."""
+
+
+# Whether this thread asks for somebody who isn't the owner.
+_for_visitor: ContextVar[bool] = ContextVar("for_visitor", default=False)
+
+
+def _stay_home(request: httpx2.Request) -> None:
+    """Raise _Elsewhere if a visitor's request has been sent on to a place that isn't the Hub's."""
+    if _for_visitor.get() and not is_the_hubs(request.url):
+        raise _Elsewhere
+
+
+def is_the_hubs(url: httpx2.URL) -> bool:
+    """Whether an address is at the endpoint or, if that is a public one, at a host that keeps the Hub's files."""
+    home = httpx2.URL(endpoint())
+    if (url.scheme, url.host, url.port) == (home.scheme, home.host, home.port):
+        return True
+    return url.scheme == home.scheme == "https" and url.port is None and url.host.endswith((f".{home.host}", *_STORAGE))
+
+
+def _client() -> httpx2.Client:
+    client = default_client_factory()
+    client.event_hooks = {**client.event_hooks, "request": [*client.event_hooks["request"], _stay_home]}
+    return client
+
+
+set_client_factory(_client)
+
+
 def _hanging() -> LoadError:
     return LoadError("hanging", host=host(), seconds=_deadline())
 
@@ -345,6 +392,8 @@ def asking(repo: str, revision: str = "main", file: str | None = None) -> Iterat
         if file is not None and not isinstance(error, httpx2.ConnectError):
             raise LoadError("cut", host=host(), file=file) from error
         raise LoadError("down", host=host()) from error
+    except _Elsewhere as error:
+        raise LoadError("elsewhere", repo=repo, host=host()) from error
     except (OfflineModeIsEnabled, httpx2.InvalidURL) as error:
         raise LoadError("down", host=host()) from error
 
@@ -369,7 +418,8 @@ class _Listing:
 
 
 def _obtain(source: Source, job: Job, classes: weights.Classes) -> Origin:
-    """Adopt, or download, check and install a source. Raises LoadError, Stopped."""
+    """Adopt, or download, check and install a source, in a thread of its own. Raises LoadError, Stopped."""
+    _for_visitor.set(source.visitor)
     if (adopted := cache.adopt(source)) is not None:
         return adopted
     job.expect(_deadline())
@@ -386,8 +436,11 @@ def _obtain(source: Source, job: Job, classes: weights.Classes) -> Origin:
         job.expect(_deadline())
         for remote in wanted[1:]:
             download(remote, work)
+            if remote.name == weights.INDEX:
+                weights.shards(work, source.name)
         job.expect(None)
         weights.check_headers(work, skeleton, source.name)
+        weights.check_numbers(work, source.name)
         job.check()
         digests = {remote.name: remote.digest for remote in wanted}
         origin = cache.install(source, listing.commit, listing.licence, work, digests)
@@ -448,6 +501,8 @@ def _files(source: Source, siblings: list[Any]) -> dict[str, _Remote]:
             pin = source.pin(name)
             if pin is not None and len(advertised) == 64 and advertised != pin:
                 raise LoadError("hash", file=name)
+            if int(sibling.size) < 0:
+                raise ValueError("no size")
             files[name] = _Remote(name, int(sibling.size), pin or advertised)
     return files
 
@@ -465,6 +520,8 @@ def _choose(source: Source, listing: _Listing) -> list[_Remote]:
     shards = [name for name in files if _SHARD.fullmatch(name)]
     if weights.SINGLE in files:
         parts = [weights.SINGLE]
+    elif weights.INDEX in files and len(shards) > weights.MAX_FILES:
+        raise LoadError("broken", name=source.name, file=weights.INDEX)
     elif weights.INDEX in files and shards:
         parts = [weights.INDEX, *sorted(shards)]
     else:

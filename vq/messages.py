@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+LONGEST = 300  # characters that a sentence quotes of a name, a path or what a library said
 
 # code: (English, Chinese); the names in braces are the parameters of the LoadError that carries the code.
 ERRORS: dict[str, tuple[str, str]] = {
@@ -49,6 +50,11 @@ ERRORS: dict[str, tuple[str, str]] = {
         "{host} has sent nothing for {seconds} seconds: try again later, or allow more with VQ_DEADLINE.",
         "{host} 已有 {seconds} 秒没有响应：请稍后重试，或用 VQ_DEADLINE 放宽时限。",
     ),
+    "elsewhere": (
+        "{host} keeps '{repo}' on another server, and this page asks no other for its visitors: pick another "
+        "checkpoint, or load it in Python.",
+        "{host} 将“{repo}”存放在其他服务器上，而本页不会为访客访问其他服务器：请换一个检查点，或在 Python 中加载。",
+    ),
     "server": (
         "{host} answered with an error ({status}): try again later.",
         "{host} 返回了错误（{status}）：请稍后重试。",
@@ -78,6 +84,11 @@ ERRORS: dict[str, tuple[str, str]] = {
     "config": (
         "The config.json of '{name}' can't be used ({detail}): pick another checkpoint, or correct the file.",
         "“{name}”的 config.json 无法使用（{detail}）：请换一个检查点，或修正该文件。",
+    ),
+    "numbers": (
+        "The weights of '{name}' hold numbers that are infinite or none at all ({detail}): pick another revision, or "
+        "save it again.",
+        "“{name}”的权重中有无穷大或非数值（{detail}）：请选用其他版本，或重新保存。",
     ),
     "keys": (
         "The weights of '{name}' don't fit its config.json ({detail}): pick another revision, or save it again.",
@@ -164,8 +175,14 @@ ERRORS: dict[str, tuple[str, str]] = {
 def sentence(code: str, language: Language = "en", **parameters: Any) -> str:
     """The sentence of a code in a language. A parameter may be a pair (English, Chinese)."""
     i = LANGUAGES.index(language)
-    words = {k: v[i] if isinstance(v, tuple) else v for k, v in parameters.items()}
+    words = {k: quoted(v[i] if isinstance(v, tuple) else v) for k, v in parameters.items()}
     return ERRORS[code][i].format(**words)
+
+
+def quoted(value: Any) -> str:
+    """As a sentence may quote it: on one line, without control characters, not endless."""
+    text = "".join(c if c.isprintable() else " " for c in str(value))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 class LoadError(ValueError):

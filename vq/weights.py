@@ -31,7 +31,8 @@ CONFIG = "config.json"
 SINGLE = "diffusion_pytorch_model.safetensors"
 INDEX = SINGLE + ".index.json"
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle")
-MAX_JSON = 4_000_000
+MAX_JSON = 4_000_000  # bytes, of a file or of the header of one
+MAX_KEYS = 128  # of a config
 MAX_FILES = 64
 
 _DTYPES = ("F64", "F32", "F16", "BF16")
@@ -73,6 +74,8 @@ def read(folder: Path, limit: int, name: str | None = None, classes: Classes = C
     wrong = [key for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in info[kind]]
     if wrong:
         raise LoadError("keys", name=name, detail=str(wrong[0]))
+    for key, tensor in model.state_dict().items():
+        _check_finite(key, tensor, name)  # as float32, which holds less than a file may
     model = pretrained.adapt(model) if type(model).__name__ in pretrained.NAMES else model
     return model.eval().requires_grad_(False)
 
@@ -120,8 +123,8 @@ def weight_files(folder: Path, name: str) -> list[Path]:
 
 
 def shards(folder: Path, name: str) -> list[str]:
-    """The names of the weight files: the index's where there is one and no single file."""
-    if (folder / SINGLE).is_file() or not (folder / INDEX).is_file():
+    """The names of the weight files: the index's where there is one, since diffusers goes by it first, too."""
+    if not (folder / INDEX).is_file():
         return [SINGLE]
     table = _read_json(folder / INDEX, name).get("weight_map")
     names = sorted({str(v) for v in table.values()}) if isinstance(table, dict) else []
@@ -166,6 +169,9 @@ def check_headers(folder: Path, skeleton: Any, name: str) -> None:
 def _header(file: Path, name: str) -> Shapes:
     """Names and shapes of a safetensors file, without reading a tensor. The library checks the file's length too."""
     try:
+        with file.open("rb") as start:
+            if int.from_bytes(start.read(8), "little") > MAX_JSON:
+                raise LoadError("broken", name=name, file=file.name)
         with safe_open(file, framework="pt") as f:
             slices = {key: f.get_slice(key) for key in f.keys()}  # noqa: SIM118
             kinds = {key: s.get_dtype() for key, s in slices.items()}
@@ -176,6 +182,19 @@ def _header(file: Path, name: str) -> Shapes:
         if kind not in _DTYPES:
             raise LoadError("keys", name=name, detail=f"{key}: {kind}")
     return shapes
+
+
+def check_numbers(folder: Path, name: str) -> None:
+    """Raise LoadError for a weight that isn't a finite number. Reads the files, one tensor at a time."""
+    for file in weight_files(folder, name):
+        with safe_open(file, framework="pt") as f:
+            for key in f.keys():  # noqa: SIM118
+                _check_finite(key, f.get_tensor(key), name)
+
+
+def _check_finite(key: str, tensor: torch.Tensor, name: str) -> None:
+    if not bool(tensor.isfinite().all()):
+        raise LoadError("numbers", name=name, detail=key)
 
 
 def _read_json(file: Path, name: str) -> dict[str, Any]:
@@ -192,6 +211,8 @@ def _read_json(file: Path, name: str) -> dict[str, Any]:
 
 def _check_config(config: Mapping[str, Any]) -> None:
     """Raise ValueError for a value that could make building or running the model cost more than it should."""
+    if len(config) > MAX_KEYS:
+        raise ValueError(f"{len(config)} entries")
     if "quantization_config" in config:
         raise ValueError("quantization_config")
     for key, value in config.items():
