@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import os
+import threading
 from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +28,8 @@ STATIC = Path(__file__).parent / "static"
 
 # Everything that computes shares one queue: two cores serve one visitor at a time faster than two at once.
 COMPUTE = "compute"
+# Pictures decoded at once: one of a hundred million pixels takes a gigabyte while it is.
+DECODERS = threading.BoundedSemaphore(2)
 
 Task = TypeVar("Task", bound=Callable[..., Any])
 
@@ -94,13 +98,22 @@ class PictureInput(gr.Image, metaclass=NoStubs):
         if payload is None:
             return None
         try:
-            if payload.url and payload.url.startswith("data:"):
-                return open_picture(base64.b64decode(payload.url.partition(",")[2]))
-            return open_picture(cast(str, payload.path))
+            with DECODERS:
+                if payload.url and payload.url.startswith("data:"):
+                    return open_picture(base64.b64decode(payload.url.partition(",")[2]))
+                return open_picture(used(Path(cast(str, payload.path))))
+        except FileNotFoundError as error:
+            raise gr.Error(both("picture_gone"), print_exception=False) from error
         except PictureError as error:
             raise failure(error) from error
         except ValueError as error:  # a data URL that isn't base64
             raise gr.Error(both("unreadable"), print_exception=False) from error
+
+
+def used(file: Path) -> Path:
+    """A visitor's file, marked as used: the folder's longest unused go first. Raises FileNotFoundError."""
+    os.utime(file)
+    return file
 
 
 def panel(name: str | Sequence[str], value: Any, **kwargs: Any) -> gr.HTML:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 from torch import Tensor
 
 from vq.catalogue import CODECS, Entry
@@ -12,11 +13,16 @@ from vq.tasks.checkpoint import Download
 from vq.tasks.common import Load, LoadPrior
 from vq.ui import edit, interpolate, reconstruct, sample
 from vq.ui.common import STATIC, Studio, head
+from vq.ui.guard import UPLOAD, Gate, Page
+from vq.ui.limits import Limits
+from vq.ui.room import Room
 from vq.ui.texts import t, translations
 from vq.ui.theme import THEME
 
 # A visitor's uploads and the endpoint's results: looked for every hour, gone after a day.
 CACHE = (3600, 86400)
+# Visitors whose state is kept at once; the longest unused goes.
+SESSIONS = 256
 # In the order of the tabs.
 TABS: dict[str, Callable[[Studio, gr.Blocks], None]] = {
     "reconstruct": reconstruct.build,
@@ -33,13 +39,14 @@ def build_app(
     statistics: Callable[[str], Mapping[str, Tensor] | None] = lambda name: None,
     codecs: Mapping[str, Entry] = CODECS,
     download: Download | None = None,
+    limits: Limits | None = None,
 ) -> gr.Blocks:
     """The page over `load`, which gives a codec by name, and `load_prior`. Launch it with **launch_options().
 
     statistics: what is known of a codec's training latents, by name. codecs: the rows to show, in order.
-    download: what opens a visitor's own checkpoint; without it the page offers none.
+    download: what opens a visitor's own checkpoint; without it the page offers none. limits: of the queue.
     """
-    with gr.Blocks(title="VQ Studio", delete_cache=CACHE, analytics_enabled=False, fill_width=True) as page:
+    with Page(limits, title="VQ Studio", delete_cache=CACHE, analytics_enabled=False, fill_width=True) as page:
         with gr.Row(elem_id="vq-header"):
             gr.HTML(f'<div class="vq-brand">{LOGO}<h1>VQ Studio</h1></div>', elem_id="vq-brand")
             gr.Markdown(t("tagline"), elem_id="vq-tagline")
@@ -55,15 +62,17 @@ def build_app(
     return page
 
 
-def launch_options() -> dict[str, Any]:
-    """What Gradio takes at launch rather than at building: the look, the words, limits."""
+def launch_options(room: Room | None = None) -> dict[str, Any]:
+    """What Gradio takes at launch rather than at building: the look, the words, limits. room: for uploads."""
     return {
         "theme": THEME,
         "css": "\n".join(path.read_text(encoding="utf-8") for path in [STATIC / "style.css", *tab_styles()]),
         "head": head(),
         "i18n": translations,
         "favicon_path": STATIC / "logo.svg",
-        "max_file_size": "100mb",
+        "max_file_size": UPLOAD,
+        "state_session_capacity": SESSIONS,
+        "app_kwargs": {"middleware": [Middleware(Gate, room=room or Room())]},
         "run_history": False,
         "footer_links": ["api", "settings"],
     }

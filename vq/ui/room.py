@@ -1,0 +1,90 @@
+"""The folder of uploads and of the endpoints' results: bounded in bytes and in age, whoever left what there.
+
+Gradio itself deletes only what the running process made, and only by age.
+"""
+
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from gradio.utils import get_upload_folder
+
+_STORED = re.compile(r"[0-9a-f]{64}")
+_PARTIAL = re.compile(r"tmp\w+")
+
+
+class Kept(NamedTuple):
+    used: float
+    size: int
+    path: Path
+
+
+@dataclass
+class Room:
+    """limit: bytes in all. free: bytes left on the disk. age: seconds after its last use that a file goes.
+
+    partial: seconds after its last byte that an unfinished upload goes. every: seconds between two looks.
+    """
+
+    limit: int = 2_000_000_000
+    free: int = 200_000_000
+    age: float = 86400
+    partial: float = 60
+    every: float = 10
+    _next: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def tidy(self) -> None:
+        """Delete what is too old or too much, if nobody has looked for a while."""
+        if time.monotonic() >= self._next:
+            self.make(0)
+
+    def make(self, needed: int) -> bool:
+        """Delete what is too old, and the longest unused until `needed` bytes fit; whether they do now."""
+        with self._lock:
+            self._next = time.monotonic() + self.every
+            folder = Path(get_upload_folder())
+            with suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
+            kept, total = sorted(files(folder)), 0
+            total = sum(file.size for file in kept)
+            now = time.time()
+            for file in kept:
+                old = now - file.used > (self.age if file.path.parent != folder else self.partial)
+                if old or total + needed > self.limit:
+                    total -= file.size
+                    remove(file.path, folder)
+            with suppress(OSError):
+                return total + needed <= self.limit and shutil.disk_usage(folder).free >= needed + self.free
+            return False
+
+
+def files(folder: Path) -> Iterator[Kept]:
+    """Gradio's files in its folder: each in one named by a hash, or an unfinished upload. Nothing else is touched."""
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False) and _STORED.fullmatch(entry.name):
+                found = [Path(file.path) for file in os.scandir(entry) if file.is_file(follow_symlinks=False)]
+                if not found:
+                    with suppress(OSError):
+                        os.rmdir(entry)
+            else:
+                found = [Path(entry)] if entry.is_file(follow_symlinks=False) and _PARTIAL.fullmatch(entry.name) else []
+            for path in found:
+                with suppress(OSError):
+                    stat = path.stat()
+                    yield Kept(max(stat.st_mtime, stat.st_atime), stat.st_size, path)
+
+
+def remove(path: Path, folder: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+        if path.parent != folder:
+            path.parent.rmdir()
