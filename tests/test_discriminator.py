@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import tiny
@@ -10,8 +11,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from vq.models.discriminator import PatchDiscriminator
-from vq.models.squeezenet import SqueezeNet
+from vq.models.discriminator import FeatureDiscriminator, PatchDiscriminator
+from vq.models.squeezenet import TAP_CHANNELS, SqueezeNet, activation_distance
 from vq.models.vqvae import VQVAE
 from vq.train.autoencoders import Spec, VQRecipe
 from vq.train.losses import discriminator_loss, generator_loss
@@ -28,6 +29,29 @@ def test_a_verdict_depends_on_its_own_picture_only() -> None:
     assert torch.allclose(net(x)[:1], net(torch.cat([x[:1], -x[1:]]))[:1], atol=1e-5)
 
 
+def test_verdicts_on_features_one_map_a_tap_and_one_picture_a_verdict() -> None:
+    torch.manual_seed(0)
+    seen, net = SqueezeNet().eval(), FeatureDiscriminator(TAP_CHANNELS, width=4)
+    x = tiny.pictures(2)
+    activations = seen.activations(x)
+    verdicts = net(activations)
+    assert [v.shape for v in verdicts] == [(2, 1, *a.shape[2:]) for a in activations]
+    assert all(a.shape[1] == channels for a, channels in zip(activations, TAP_CHANNELS, strict=True))
+    for both, alone in zip(verdicts, net(seen.activations(x[:1])), strict=True):
+        assert torch.allclose(both[:1], alone, atol=1e-5)
+
+
+def test_the_distance_of_pictures_is_that_of_their_activations() -> None:
+    torch.manual_seed(0)
+    net, x, y = SqueezeNet().eval(), tiny.pictures(2), tiny.pictures(2, seed=1)
+    assert torch.equal(net.distance(x, y), activation_distance(net.activations(x), net.activations(y)))
+    # By hand: opposite unit vectors in one tap of two cells lie 2 apart, and equal ones not at all.
+    a = torch.zeros(1, 2, 1, 2)
+    a[0, 0] = 3.0
+    b = torch.stack([a[0, :, :, 0], torch.tensor([[0.0], [7.0]])], 2)[None]
+    assert torch.allclose(activation_distance([a], [b]), torch.tensor([1.0]))
+
+
 def test_losses_leave_no_gradient_on_the_other_side() -> None:
     torch.manual_seed(0)
     generator, discriminator = tiny.model("vqvae"), PatchDiscriminator((8, 16))
@@ -41,9 +65,16 @@ def test_losses_leave_no_gradient_on_the_other_side() -> None:
 class Watched:
     """A tiny VQ-GAN recipe whose backward passes are recorded: which parameters' gradients each of them changed."""
 
-    def __init__(self, form: str):
+    def __init__(self, form: str, features: float = 0.0):
         torch.manual_seed(0)
-        spec = Spec(VQVAE, tiny.GRID, batch=2, adversary_start=0.5, discriminator_widths=(8, 16), adversarial_form=form)
+        spec = Spec(
+            *(VQVAE, tiny.GRID),
+            batch=2,
+            adversary_start=0.5,
+            discriminator_widths=(8, 16),
+            adversarial_form=form,
+            feature_adversarial=features,
+        )
         self.recipe = VQRecipe(spec, SqueezeNet().eval().requires_grad_(False))
         self.recipe.prepare(Accelerator(cpu=True, mixed_precision="no"))
         self.recipe.model.train()
@@ -58,6 +89,7 @@ class Watched:
             "quantizer": model.quantizer,
             "decoder": model.decoder,
             "discriminator": self.recipe.discriminator,
+            "perceptual": cast(nn.Module, self.recipe.perceptual),
         }
 
     def backward(self, loss: Tensor) -> None:
@@ -76,9 +108,9 @@ class Watched:
         return {n: torch.cat([p.detach().flatten() for p in part.parameters()]) for n, part in self.parts().items()}
 
 
-@pytest.mark.parametrize("form", ["hinge", "log"])
-def test_the_recipe_keeps_the_sides_apart(form: str) -> None:
-    watched = Watched(form)
+@pytest.mark.parametrize(("form", "features"), [("hinge", 0.0), ("log", 0.0), ("hinge", 0.3)])
+def test_the_recipe_keeps_the_sides_apart(form: str, features: float) -> None:
+    watched = Watched(form, features)
     x = tiny.pictures(2)
     watched.recipe.step(x, 0.1)
     assert watched.moved == [{"encoder", "quantizer", "decoder"}]

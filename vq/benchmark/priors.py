@@ -1,7 +1,8 @@
 """Priors: sampling with incremental state beside the naive loop, beside `transformers`' GPT-2, and beside the memory.
 
 The peer is GPT2LMHeadModel.generate with its key/value cache, of the same width, depth and heads, in float32, with
-random weights, which changes no time. All tokens are drawn at temperature 1 from all codes.
+random weights, which changes no time. Tokens are drawn at temperature 1 from all codes, but for whole pictures, which
+are drawn as the prior does by default.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from vq.hub import load, load_prior
 from vq.models.pixelcnn import PixelCNN
 from vq.models.transformer import Transformer
 from vq.prior import Prior
+from vq.sampling import Options
 
 NAIVE_POSITIONS = 8
 
@@ -49,6 +51,11 @@ def measure(args: argparse.Namespace) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
+def _plain(prior: Prior, n: int) -> Tensor:
+    """n grids as the peers draw theirs."""
+    return prior.sample(n, temperature=1.0, top_k=0, top_p=1.0)
+
+
 def _against_naive(priors: dict[str, Prior], args: argparse.Namespace) -> Table:
     rows: list[Sequence[Cell]] = []
     for name, prior in priors.items():
@@ -57,8 +64,8 @@ def _against_naive(priors: dict[str, Prior], args: argparse.Namespace) -> Table:
         positions = [(2 * i + 1) * total // (2 * count) for i in range(count)]
         for n in args.batches:
             tasks: dict[str, Callable[[], object]] = {
-                "cached": partial(prior.sample, n),
-                "naive": partial(sampling.naive, prior, n, 0, prior.options(), positions),
+                "cached": partial(_plain, prior, n),
+                "naive": partial(sampling.naive, prior, n, 0, Options(), positions),
             }
             seconds = medians(tasks, args.rounds, warm_up=1)
             naive = seconds["naive"] * total / count
@@ -71,7 +78,8 @@ def _against_gpt2(prior: Transformer, args: argparse.Namespace) -> Table:
     total, peer = prior.grid[0] * prior.grid[1], _gpt2(prior)
     rows: list[Sequence[Cell]] = []
     for n in args.batches:
-        seconds = medians({"ours": partial(prior.sample, n), "peer": partial(_generate, peer, n, total)}, args.rounds)
+        tasks = {"ours": partial(_plain, prior, n), "peer": partial(_generate, peer, n, total)}
+        seconds = medians(tasks, args.rounds)
         rates = [n * total / seconds[key] for key in ("ours", "peer")]
         rows.append([f"batch {n}", *rates, rates[0] / rates[1]])
     config = cast(Any, prior.config)
@@ -132,7 +140,7 @@ def _floor(prior: Transformer, args: argparse.Namespace) -> Table:
     for n in args.batches:
         # Keys and values of every layer, half of the sequence on average.
         cache = 4 * n * 2 * config.depth * config.width * total / 2
-        seconds = medians({"ours": partial(prior.sample, n)}, args.rounds)["ours"] / total
+        seconds = medians({"ours": partial(_plain, prior, n)}, args.rounds)["ours"] / total
         floor = (weights + cache) / bandwidth
         rows.append([f"batch {n}", weights / 1e6, cache / 1e6, 1e3 * floor, 1e3 * seconds, seconds / floor])
     columns = ["", "weights MB", "cache MB", "floor ms", "ours ms", "ours / floor"]
@@ -152,7 +160,7 @@ def _growth(prior: Transformer, args: argparse.Namespace) -> Table:
     tasks: dict[tuple[int, int], Callable[[], object]] = {}
     for total, grid in side.items():
         wider = Transformer(prior.codebook_size, grid, config.width, config.depth, config.heads).eval()
-        tasks |= {(total, n): partial(wider.sample, n) for n in args.grow_batches}
+        tasks |= {(total, n): partial(_plain, wider, n) for n in args.grow_batches}
     rows: list[Sequence[Cell]] = []
     for (total, n), task in tasks.items():
         seconds = medians({"ours": task}, rounds=max(1, args.rounds // 3), warm_up=1)["ours"]

@@ -1,4 +1,8 @@
-"""PatchGAN discriminator: Isola et al. 2017, arXiv:1611.07004, as VQ-GAN (arXiv:2012.09841) uses it."""
+"""Discriminators of pictures.
+
+PatchGAN: Isola et al. 2017, arXiv:1611.07004, as VQ-GAN (arXiv:2012.09841) uses it. On features of a pretrained
+network: Sauer et al. 2021, Projected GANs, arXiv:2111.01007, without its random projections.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -25,3 +29,28 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, x_B3HW: Tensor) -> Tensor:
         return self.net(x_B3HW)
+
+
+class FeatureDiscriminator(nn.Module):
+    """Activations of a frozen network, one (B,C,h,w) >= 0 for each of `channels` -> as many maps of logits (B,1,h,w).
+
+    Judging what a pretrained network sees takes far fewer pictures than learning to see.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int = 64):
+        super().__init__()
+        self.heads = nn.ModuleList(_head(count, width) for count in channels)
+
+    def forward(self, activations: Sequence[Tensor]) -> list[Tensor]:
+        # Activations reach from zero to hundreds; the logarithm brings all taps to one scale.
+        return [head(x.log1p()) for head, x in zip(self.heads, activations, strict=True)]
+
+
+def _head(channels: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(width, width, 3, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(width, 1, 1),
+    )

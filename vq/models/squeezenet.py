@@ -4,6 +4,7 @@ Feature distances in the manner of Zhang et al. 2018 (arXiv:1801.03924), but wit
 heads: a "SqueezeNet feature distance", not LPIPS.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 TAPS = (1, 4, 7, 9, 10, 11, 12)
+TAP_CHANNELS = (64, 128, 256, 384, 384, 512, 512)
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
@@ -57,20 +59,29 @@ class SqueezeNet(nn.Module):
         model.load_state_dict(state, strict=True)
         return model.eval().requires_grad_(False)
 
-    def taps(self, x_B3HW: Tensor) -> list[Tensor]:
-        """Activations after TAPS, each (B,C,h,w) scaled to unit length over its channels."""
+    def activations(self, x_B3HW: Tensor) -> list[Tensor]:
+        """What the network sees after TAPS: (B,C,h,w) each, none negative, C from TAP_CHANNELS."""
         x, taps = (x_B3HW - self.mean) / self.std, []
         for i, layer in enumerate(self.features):
             x = layer(x)
             if i in TAPS:
-                taps.append(x * torch.rsqrt(x.square().sum(1, keepdim=True) + 1e-10))
+                taps.append(x)
         return taps
 
     def distance(self, x_B3HW: Tensor, y_B3HW: Tensor) -> Tensor:
-        """Feature distance (B,): squared difference of unit activations, mean over positions, summed over taps."""
-        pairs = zip(self.taps(x_B3HW), self.taps(y_B3HW), strict=True)
-        return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in pairs]).sum(0)
+        """Feature distance (B,), see `activation_distance`."""
+        return activation_distance(self.activations(x_B3HW), self.activations(y_B3HW))
 
     def pooled(self, x_B3HW: Tensor) -> Tensor:
         """(B,3,H,W) -> (B,512): the last activations averaged over positions."""
         return self.features((x_B3HW - self.mean) / self.std).mean((2, 3))
+
+
+def activation_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    """(B,): squared difference of activations of unit length over channels, mean over positions, summed over taps."""
+    pairs = zip(map(_unit, a), map(_unit, b), strict=True)
+    return torch.stack([(x - y).square().sum(1).mean((1, 2)) for x, y in pairs]).sum(0)
+
+
+def _unit(x_BChw: Tensor) -> Tensor:
+    return x_BChw * torch.rsqrt(x_BChw.square().sum(1, keepdim=True) + 1e-10)

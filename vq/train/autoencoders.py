@@ -1,5 +1,6 @@
 """Recipes of the four autoencoders. The table SPECS is all that differs between two runs of one family."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,9 +14,9 @@ from torch import Tensor, nn
 from vq import metrics
 from vq.image import sheet
 from vq.models.autoencoder import AE, VAE
-from vq.models.discriminator import PatchDiscriminator
+from vq.models.discriminator import FeatureDiscriminator, PatchDiscriminator
 from vq.models.quantizer import EMACodebook
-from vq.models.squeezenet import SqueezeNet
+from vq.models.squeezenet import TAP_CHANNELS, SqueezeNet, activation_distance
 from vq.models.vqvae import VQVAE
 from vq.train.loop import copy_weights, cosine, descend
 from vq.train.losses import discriminator_loss, gaussian_kl, generator_loss, log_error, sum_of_squares
@@ -30,6 +31,7 @@ class Spec:
     kl: the VAE's beta. linear_scale: learning rate of the linear ways of AE and VAE, relative to lr.
     adversary_start: the share of the run after which encoder and codebook freeze and the decoder trains against the
     discriminator; 1 means never.
+    adversarial, feature_adversarial: weights of its verdicts on pixels, and on what the perceptual network sees.
     freeze_tokens: train the decoder alone, so that tokens, and priors trained on them, keep their meaning.
     restart_every: steps between restarts of codes used less than restart_below times the mean.
     """
@@ -51,6 +53,7 @@ class Spec:
     ema_codebook: bool = False
     adversary_start: float = 1.0
     adversarial: float = 0.05
+    feature_adversarial: float = 0.0
     adversarial_form: str = "hinge"
     adversarial_perceptual: float = 0.08
     decoder_lr: float = 2e-4
@@ -158,7 +161,7 @@ class VQRecipe:
         self.model = cast(VQVAE, spec.model(**spec.config | ({"beta": 0.0} if spec.ema_codebook else {})))
         if grow_from is not None:
             self.model.grow_from(grow_from)
-        self.discriminator = PatchDiscriminator(spec.discriminator_widths)
+        self.discriminator = Critics(spec)
         for module in (self.model, self.discriminator):
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = EMAModel(self.model.parameters(), decay=spec.ema)
@@ -217,21 +220,32 @@ class VQRecipe:
 
     def _compete(self, x: Tensor, progress: float) -> dict[str, Tensor]:
         self._freeze()
-        spec, rate = self.spec, cosine(progress)
+        spec, rate, perceptual = self.spec, cosine(progress), cast(SqueezeNet, self.perceptual)
         self.discriminator.requires_grad_(False)  # the decoder's step leaves no gradient in it
         with self.accelerator.autocast():
-            x_hat = self.net(x).x_hat
-            terms = self._distances(x_hat, x, spec.adversarial_perceptual)
-            terms["adversarial"] = generator_loss(self.d_net(x_hat).float(), spec.adversarial_form)
+            x_hat = self.net(x).x_hat.float()
+            real, fake = perceptual.activations(x), perceptual.activations(x_hat)
+            pixels, *features = self.d_net(x_hat, fake)
+        terms = {
+            "l1": (x_hat - x).abs().mean(),
+            "perceptual": activation_distance(real, fake).mean(),
+            "adversarial": generator_loss(pixels.float(), spec.adversarial_form),
+        }
+        loss = terms["l1"] + spec.adversarial_perceptual * terms["perceptual"]
         # The discriminator starts from nothing: its first verdicts count for little.
-        weight = spec.adversarial * min(1.0, progress / 0.05)
-        loss = terms["l1"] + spec.adversarial_perceptual * terms["perceptual"] + weight * terms["adversarial"]
+        trust = min(1.0, progress / 0.05)
+        loss = loss + trust * spec.adversarial * terms["adversarial"]
+        if features:
+            terms["features"] = mean([generator_loss(f.float(), spec.adversarial_form) for f in features])
+            loss = loss + trust * spec.feature_adversarial * terms["features"]
         descend(self.accelerator, loss, (self.decoder_optimizer, spec.decoder_lr * rate))
         self.discriminator.requires_grad_(True)
         with self.accelerator.autocast():
-            d_loss = discriminator_loss(
-                self.d_net(x).float(), self.d_net(x_hat.detach()).float(), spec.adversarial_form
-            )
+            # One pass for both sides: every verdict depends on its own picture alone.
+            both = [torch.cat([a, b.detach()]) for a, b in zip([x, *real], [x_hat, *fake], strict=True)]
+            verdicts = self.d_net(both[0], both[1:])
+        pixels, *features = [discriminator_loss(*v.float().chunk(2), spec.adversarial_form) for v in verdicts]
+        d_loss = pixels + (mean(features) if features else 0)
         descend(self.accelerator, d_loss, (self.d_optimizer, spec.discriminator_lr * rate))
         self.ema.step(self.model.parameters())
         return terms | {"discriminator": d_loss}
@@ -315,6 +329,24 @@ class CodebookKeeper(nn.Module):
         model.quantizer.codebook_KD[codes] = vectors
         if self.average is not None:
             self.average.place(codes, vectors)
+
+
+class Critics(nn.Module):
+    """The discriminators of the adversarial phase: one of pixels, and with feature_adversarial one of features."""
+
+    def __init__(self, spec: Spec):
+        super().__init__()
+        self.pixels = PatchDiscriminator(spec.discriminator_widths)
+        self.features = FeatureDiscriminator(TAP_CHANNELS) if spec.feature_adversarial else None
+
+    def forward(self, x_B3HW: Tensor, activations: Sequence[Tensor]) -> list[Tensor]:
+        """Logits on the picture, then on each of its activations."""
+        return [self.pixels(x_B3HW), *(self.features(activations) if self.features is not None else [])]
+
+
+def mean(terms: list[Tensor]) -> Tensor:
+    """The mean of scalars: scalar."""
+    return torch.stack(terms).mean()
 
 
 def comparison(x: Tensor, y: Tensor, count: int = 12) -> Image.Image:
