@@ -4,6 +4,7 @@
 """
 
 import io
+import math
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -13,6 +14,8 @@ from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
 MAX_PIXELS = 100_000_000
+ENOUGH = 8_000_000  # pixels; nobody here needs more, and twice as many would take twice the memory on their way to RGB
+_LARGEST = float(np.finfo(np.float32).max)
 Fit = Literal["crop", "pad"]
 
 # Our own limit, checked before a pixel is decoded, replaces Pillow's warning.
@@ -40,7 +43,10 @@ def open_picture(source: str | Path | bytes | BinaryIO | Image.Image) -> Image.I
         # JPEG decodes at half or quarter size for next to nothing; nobody here needs more than 2,048 pixels a side.
         picture.draft(None, (2048, 2048))
         picture.load()
-        return _to_rgb(ImageOps.exif_transpose(picture))
+        if picture is source:
+            return _to_rgb(ImageOps.exif_transpose(picture))
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _to_rgb(picture)
     except PictureError:
         raise
     # Pillow's decoders raise nearly anything on broken bytes (struct.error, IndexError, SyntaxError, ...).
@@ -53,7 +59,7 @@ def _open(source: str | Path | bytes | BinaryIO) -> Image.Image:
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
-    picture = _to_srgb(_to_8bit(picture))
+    picture = _to_srgb(_smaller(_to_8bit(picture)))
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
@@ -65,14 +71,36 @@ def _to_8bit(picture: Image.Image) -> Image.Image:
     """Grey pictures with 16 or 32 bits a pixel, integer or float -> 8 bits; others unchanged."""
     if picture.mode not in ("I", "F") and not picture.mode.startswith("I;"):
         return picture
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
-    low, high = values.min(initial=0), values.max(initial=0)
+    pixels = np.asarray(picture)
+    # A few rows at a time: as float64, a picture of a hundred million pixels takes gigabytes.
+    rows = range(0, len(pixels), 256)
+    low = min((_finite(pixels[y : y + 256]).min() for y in rows), default=0.0)
+    high = max((_finite(pixels[y : y + 256]).max() for y in rows), default=0.0)
     if picture.mode == "F":
         top = next((t for t in (1.0, 255.0, 65535.0) if high <= t), high)
     else:
         top = 65535.0 if high <= 65535 else high
     low = min(low, 0.0)
-    return Image.fromarray(np.round((values - low) / (top - low) * 255).astype(np.uint8))
+    levels = np.empty(pixels.shape, np.uint8)
+    for y in rows:
+        levels[y : y + 256] = np.round((_finite(pixels[y : y + 256]) - low) / (top - low) * 255)
+    return Image.fromarray(levels)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """As float64, infinities as the largest float32, so that differences stay finite."""
+    return np.nan_to_num(values.astype(np.float64), posinf=_LARGEST, neginf=-_LARGEST)
+
+
+def _smaller(picture: Image.Image) -> Image.Image:
+    """A picture of more than ENOUGH pixels averaged down by a whole factor, its shorter side to 1,024 at least."""
+    width, height = picture.size
+    factor = min(math.isqrt(width * height // ENOUGH), min(width, height) // 1024)
+    if factor < 2:
+        return picture
+    if picture.mode in ("1", "P", "PA") or "transparency" in picture.info:  # indices have no average
+        picture = picture.convert("RGBA")
+    return picture.reduce(factor)
 
 
 def _to_srgb(picture: Image.Image) -> Image.Image:
