@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from huggingface_hub import set_client_factory
 from safetensors.torch import save_file
 from standin_hub import StandinHub
 
@@ -109,6 +110,19 @@ def test_private(standin, folder, capsys):
     before = standin.repos[REPO].refs["main"]
     assert run(folder, "--to", REPO, "--private") == 2
     assert "public already" in capsys.readouterr().err and standin.repos[REPO].refs["main"] == before
+
+
+def test_a_hub_that_hangs(standin, folder, capsys, monkeypatch):
+    monkeypatch.setattr(hub, "PATIENCE", 1)
+    monkeypatch.setenv("VQ_DEADLINE", "2")
+    set_client_factory(hub._client)  # one that has seen neither of them
+    standin.fault = "hang"
+    assert run(folder, "--to", REPO) == 2
+    assert "has sent nothing for 2 seconds" in capsys.readouterr().err
+    standin.fault = None
+    assert run(folder, "--to", REPO) == 0
+    monkeypatch.undo()
+    set_client_factory(hub._client)
 
 
 def damaged(path):

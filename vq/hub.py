@@ -49,6 +49,7 @@ from vq.sharing import Flights, Job, Overdue, Progress, Shelf, Stop, Stopped
 log = logging.getLogger(__name__)
 
 STATISTICS = "statistics.safetensors"
+PATIENCE = 60  # seconds to wait for an answer while publishing, where the Hub has more to do
 RETRIES = 2  # of a broken connection, as long as bytes keep coming
 
 _REPO = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
@@ -278,7 +279,7 @@ def upload(folder: Path, files: list[str], repo: str, private: bool = False) -> 
     Weights that lie there and aren't among the files go, so that old and new ones never mix.
     """
     try:
-        with asking(repo):
+        with asking(repo, seconds=_patience()):
             api = HfApi(endpoint())
             api.create_repo(repo, private=private or None, exist_ok=True)
             if private and not api.model_info(repo, timeout=_deadline()).private:
@@ -329,6 +330,10 @@ def _deadline() -> int:
     return max(1, _setting("VQ_DEADLINE", 10))
 
 
+def _patience() -> int:
+    return max(PATIENCE, _deadline())
+
+
 def _name(source: Source | Path) -> str:
     return source.name if isinstance(source, Source) else source.resolve().name
 
@@ -357,6 +362,7 @@ def is_the_hubs(url: httpx2.URL) -> bool:
 
 def _client() -> httpx2.Client:
     client = default_client_factory()
+    client.timeout = httpx2.Timeout(_patience())  # where the library names none
     client.event_hooks = {**client.event_hooks, "request": [*client.event_hooks["request"], _stay_home]}
     return client
 
@@ -364,13 +370,13 @@ def _client() -> httpx2.Client:
 set_client_factory(_client)
 
 
-def _hanging() -> LoadError:
-    return LoadError("hanging", host=host(), seconds=_deadline())
+def _hanging(seconds: int | None = None) -> LoadError:
+    return LoadError("hanging", host=host(), seconds=seconds or _deadline())
 
 
 @contextmanager
-def asking(repo: str, revision: str = "main", file: str | None = None) -> Iterator[None]:
-    """Turn what the Hub's client raises into a LoadError. `file`: what is being downloaded."""
+def asking(repo: str, revision: str = "main", file: str | None = None, seconds: int | None = None) -> Iterator[None]:
+    """Turn what the Hub's client raises into a LoadError. `file`: what is being downloaded; `seconds`: the deadline."""
     try:
         yield
     except GatedRepoError as error:  # before its parent, RepositoryNotFoundError
@@ -387,7 +393,7 @@ def asking(repo: str, revision: str = "main", file: str | None = None) -> Iterat
             raise LoadError("gated", repo=repo, host=host()) from error
         raise LoadError("server", host=host(), status=status) from error
     except httpx2.TimeoutException as error:
-        raise _hanging() from error
+        raise _hanging(seconds) from error
     except httpx2.HTTPError as error:
         if file is not None and not isinstance(error, httpx2.ConnectError):
             raise LoadError("cut", host=host(), file=file) from error

@@ -21,6 +21,10 @@ _PAIRS = 2**26
 _UNSET_SAMPLE_SIZE = 32  # what the classes write into a config whose author gave nothing
 
 
+class Unfit(ValueError):  # noqa: N818
+    """Why a model can't be a codec here: in English, in Chinese."""
+
+
 class Adapter(nn.Module):
     """A diffusers autoencoder as a `Codec`. All work on any picture whose sides are multiples of `factor`."""
 
@@ -32,7 +36,8 @@ class Adapter(nn.Module):
         self.model, self.factor, self.dim = model, factor, dim
         config = model.config
         if config.in_channels != 3 or config.out_channels != 3:
-            raise ValueError(f"it takes {config.in_channels} channels and gives {config.out_channels}, not 3 and 3")
+            given = f"{config.in_channels}, {config.out_channels}"
+            raise Unfit(f"channels in and out: {given}, not 3, 3", f"输入与输出通道数：{given}，应为 3, 3")
         side = getattr(config, "sample_size", None)
         self.image_size: int | None = side if isinstance(side, int) and side != _UNSET_SAMPLE_SIZE else None
 
@@ -86,7 +91,7 @@ class TinyAdapter(Adapter):
     def __init__(self, model: Any):
         config = model.config
         if config.upsampling_scaling_factor != 2 or len(config.num_encoder_blocks) != len(config.num_decoder_blocks):
-            raise ValueError("encoder and decoder don't scale by the same factor")
+            raise Unfit("encoder and decoder don't scale by the same factor", "编码器与解码器的缩放倍数不同")
         super().__init__(model, 2 ** (len(config.num_encoder_blocks) - 1), config.latent_channels)
 
     def _encode(self, x_B3HW: Tensor) -> Encoded:
@@ -154,5 +159,5 @@ def class_of(name: str) -> type[nn.Module]:
 
 
 def adapt(model: nn.Module) -> Adapter:
-    """A diffusers model as a Codec. Raises ValueError for a config this project can't work with."""
+    """A diffusers model as a Codec. Raises Unfit for a config this project can't work with."""
     return _ADAPTERS[type(model).__name__](model)
