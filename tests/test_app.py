@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import gradio as gr
+import httpx
 import pytest
 from conftest import NAMES
 from gradio_client import Client, handle_file
@@ -16,7 +17,7 @@ from PIL import Image
 import app
 from vq.catalogue import CODECS
 from vq.tasks import reconstruct as tasks
-from vq.ui.common import sentences
+from vq.ui.common import PictureInput, sentences
 from vq.ui.reconstruct import EXAMPLES, read_choice
 from vq.ui.texts import LANGUAGES, TEXTS, both, translations
 
@@ -54,11 +55,37 @@ def test_reconstruct_has_defaults(client, file):
     assert rows[2]["latent_shape"] == [16, 16]
 
 
-@pytest.mark.parametrize("wrong", [{"codecs": ["gpt"]}, {"size": 65}, {"fit": "squash"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"codecs": codecs} for codecs in (["gpt"], "ae", None, [["ae"]], {"ae": 1})),
+        *({"size": size} for size in (65, 64.5, "64", None, True, [64])),
+        *({"fit": fit} for fit in ("squash", None, ["crop"])),
+    ],
+    ids=str,
+)
 def test_wrong_arguments_are_refused_with_the_reason(client, file, wrong):
-    with pytest.raises((AppError, ValueError)) as caught:
+    ((name, value),) = wrong.items()
+    with pytest.raises(AppError, match=f"^{name}: expected .*, got ") as caught:
         client.predict(picture=handle_file(file), api_name="/reconstruct", **wrong)
-    assert str(next(iter(wrong.values()))).strip("[]'") in str(caught.value)
+    assert str(value) in str(caught.value)
+
+
+def test_only_uploaded_files_are_read(page_url, client, file):
+    """A path alone, without the mark of an upload, passes through Gradio unchecked."""
+    address = f"{page_url}/gradio_api/call/reconstruct"
+
+    def answer(path: str) -> str:
+        call = httpx.post(address, json={"data": [{"path": path}, ["ae"], 64, "crop"]}).json()
+        return httpx.get(f"{address}/{call['event_id']}", timeout=60).text
+
+    (result,) = client.predict(picture=handle_file(file), codecs=["ae"], api_name="/reconstruct")
+    cache = Path(PictureInput().GRADIO_CACHE)
+    for path in (file, cache / ".." / file.relative_to("/").parent / file.name, "/dev/zero", cache, ""):
+        assert "event: error" in answer(str(path)), path
+    assert Path(result["picture"]).is_file()
+    (cache / "sent.png").write_bytes(file.read_bytes())
+    assert "event: complete" in answer(str(cache / "sent.png"))
 
 
 def test_a_broken_file_is_one_sentence_and_the_next_works(client, tmp_path, file):

@@ -8,7 +8,16 @@ import torch
 from pictures import KINDS, encoded
 from PIL import Image
 
-from vq.image import MAX_PIXELS, PictureError, fit_square, open_picture, signed_to_unit, to_picture, to_tensor
+from vq.image import (
+    MAX_PIXELS,
+    PictureError,
+    contain,
+    fit_square,
+    open_picture,
+    signed_to_unit,
+    to_picture,
+    to_tensor,
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,6 +107,16 @@ def test_crop_keeps_the_centre_and_pad_keeps_everything():
     assert padded.getpixel((15, 1)) == (128, 128, 128)
     assert padded.getpixel((15, 15)) == (255, 0, 0)
     assert padded.getpixel((1, 15)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(("size", "want"), [((600, 300), (100, 50)), ((1, 1), (100, 100)), ((1, 5000), (1, 100))])
+def test_contain_keeps_everything(size, want):
+    picture = Image.new("RGB", size, "red")
+    assert contain(picture, 100).size == want
+    halves = Image.new("RGB", (400, 200), "white")
+    halves.paste("blue", (200, 0, 400, 200))
+    small = contain(halves, 100)
+    assert (small.getpixel((5, 25)), small.getpixel((95, 25))) == ((255, 255, 255), (0, 0, 255))
 
 
 def test_tensor_and_picture_are_inverses():

@@ -127,6 +127,13 @@ def fit_square(picture: Image.Image, size: int, fit: Fit = "crop") -> Image.Imag
     return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
 
 
+def contain(picture: Image.Image, side: int) -> Image.Image:
+    """All of an RGB picture, its longer side `side` pixels."""
+    scale = side / max(picture.size)
+    width, height = (max(1, round(length * scale)) for length in picture.size)
+    return picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
 def to_tensor(picture: Image.Image) -> Tensor:
     """RGB picture -> (1,3,H,W) float32 in [-1,1]."""
     return unit_to_signed(torch.from_numpy(np.array(picture, dtype=np.uint8)).permute(2, 0, 1)[None].float() / 255)

@@ -2,6 +2,8 @@
 
 import base64
 import re
+import threading
+from contextlib import closing
 
 import gradio as gr
 import numpy as np
@@ -13,11 +15,11 @@ from playwright.sync_api import Page, expect
 
 from browser.chromium import revision, settled, visit
 from vq.catalogue import CODECS
-from vq.image import fit_square, open_picture, to_tensor
+from vq.image import contain, fit_square, open_picture, to_tensor
 from vq.tasks import reconstruct as tasks
-from vq.ui import launch_options, reconstruct
+from vq.ui import build_app, launch_options, reconstruct
 from vq.ui.common import Studio
-from vq.ui.reconstruct import EXAMPLES, KNOBS, Choice, show
+from vq.ui.reconstruct import EXAMPLES, KNOBS, WHOLE, Choice, show
 from vq.ui.texts import TEXTS
 
 # A machine busy with other things is no failure.
@@ -120,6 +122,63 @@ def test_a_broken_file_is_one_sentence_and_the_next_works(page, load):
     assert page.locator(".vq-cards .vq-card").count() >= len(NAMES)
     uploaded(page, encoded(photo(), "PNG"))
     assert_shows(page, load, photo())
+
+
+def test_a_file_of_no_type_is_tried_all_the_same(page, load):
+    """The browser has a type for few of the files that Pillow reads."""
+    before = revision(page)
+    upload(page, b"hello", "notes.txt", "text/plain")
+    expect(page.get_by_test_id("toast-body")).to_contain_text(TEXTS["unreadable"][0])
+    settled(page, before)
+    assert page.locator(".vq-cards[data-busy]").count() == 0
+    assert page.locator("#vq-picture img").evaluate("image => image.naturalWidth") == 0
+    uploaded(page, encoded(photo(), "TGA"), "photo.tga", "")
+    assert_shows(page, load, photo())
+
+
+def test_what_the_browser_cannot_show_is_shown_by_the_server(page):
+    uploaded(page, encoded(photo(), "TIFF"), "photo.tiff", "image/tiff")
+    box = "#vq-picture img"
+    page.wait_for_function(f"document.querySelector('{box}').naturalWidth > 0")
+    assert np.array_equal(pixels(page, box), np.asarray(contain(photo(), WHOLE)))
+    uploaded(page, encoded(photo(), "PNG"))
+    assert np.array_equal(pixels(page, box), np.asarray(photo()))
+
+
+def test_an_upload_that_fails_gives_the_results_back(browser, page_url):
+    with closing(browser.new_context(locale="en-US")) as visitor:  # not `visit`: the browser logs the failure
+        page = visitor.new_page()
+        page.goto(page_url)
+        settled(page)
+        page.route("**/upload?*", lambda route: route.fulfill(status=413, body="too large"))
+        upload(page, encoded(photo(), "PNG"))
+        expect(page.get_by_test_id("toast-body")).to_be_visible()
+        expect(page.locator(".vq-cards[data-busy]")).to_have_count(0, timeout=5_000)
+        assert page.locator(".vq-status").first.inner_text() == ""
+
+
+def test_a_visitor_who_waits_sees_the_place_in_the_queue(browser, load, load_prior, statistics):
+    gate = threading.Event()
+
+    def slow(name: str):
+        gate.wait(60)
+        return load(name)
+
+    app = build_app(slow, load_prior, statistics)
+    _, url, _ = app.launch(server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options())
+    try:
+        with visit(browser, url.rstrip("/")) as first, visit(browser, url.rstrip("/"), locale="zh-CN") as second:
+            for page, language in ((first, 0), (second, 1)):
+                page.locator('[data-example="rocket"]').click()
+                words = re.escape(TEXTS["queued"][language]).replace(r"\{\}", r"\d+")
+                expect(page.locator(".vq-cards .vq-status")).to_have_text(re.compile(words))
+            gate.set()
+            for page in (first, second):
+                settled(page, 1)
+                expect(page.locator(".vq-cards .vq-status")).to_have_text("")
+    finally:
+        gate.set()
+        app.close()
 
 
 def test_paste_anywhere(page, load):
@@ -237,7 +296,9 @@ def test_the_page_speaks_chinese(browser, page_url, load):
         for key in ("tagline", "tab_reconstruct", "tab_sample", "examples", "lens_difference", "handmade", "knobs"):
             expect(page.get_by_text(TEXTS[key][1], exact=True).first).to_be_visible()
         upload(page, KINDS["png"]()[:70])
-        expect(page.get_by_test_id("toast-body")).to_contain_text(TEXTS["unreadable"][1])
+        toast = page.get_by_test_id("toast-body")
+        expect(toast).to_contain_text(TEXTS["unreadable"][1])
+        expect(toast).to_contain_text(TEXTS["error"][1])
         page.get_by_role("tab", name=TEXTS["tab_edit"][1]).click()
         for key, (english, _) in TEXTS.items():
             if len(english) > 12 and "{" not in english and key != "unreadable":

@@ -54,8 +54,8 @@ def reconstruct(
 
     Grid codecs work at `size` x `size` pixels, vector codecs at their own size. Raises ValueError before the first.
     """
-    if size not in SIZES:
-        raise ValueError(f"size: expected one of {', '.join(map(str, SIZES))}, got {size}")
+    if type(size) is not int or size not in SIZES:
+        raise ValueError(f"size: expected one of {', '.join(map(str, SIZES))}, got {size!r}")
     if fit not in FITS:
         raise ValueError(f"fit: expected one of {', '.join(FITS)}, got {fit!r}")
     return (reconstruct_one(load(name), name, picture, size, fit) for name in codecs)

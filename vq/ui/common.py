@@ -32,6 +32,7 @@ COMPUTE = "compute"
 DECODERS = threading.BoundedSemaphore(2)
 
 Task = TypeVar("Task", bound=Callable[..., Any])
+Part = TypeVar("Part", bound=gr.components.FormComponent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +102,29 @@ class PictureInput(gr.Image, metaclass=NoStubs):
             with DECODERS:
                 if payload.url and payload.url.startswith("data:"):
                     return open_picture(base64.b64decode(payload.url.partition(",")[2]))
-                return open_picture(used(Path(cast(str, payload.path))))
+                return open_picture(used(self.uploaded(payload.path)))
         except FileNotFoundError as error:
             raise gr.Error(both("picture_gone"), print_exception=False) from error
         except PictureError as error:
             raise failure(error) from error
         except ValueError as error:  # a data URL that isn't base64
             raise gr.Error(both("unreadable"), print_exception=False) from error
+
+    def uploaded(self, path: str | None) -> Path:
+        """The path, if the file is in the folder of uploads: a client may send the path of any file there is."""
+        file = Path(path or "").resolve()
+        if not file.is_relative_to(Path(self.GRADIO_CACHE).resolve()):
+            raise PictureError("unreadable", "not an uploaded file")
+        return file
+
+
+def as_sent(component: Part) -> Part:
+    """An endpoint's parameter that Gradio describes but doesn't convert: of a wrong type it would say nothing clear.
+
+    What a client sent reaches the function as it is, which has to check it.
+    """
+    component.preprocess = lambda payload: payload  # type: ignore[method-assign]
+    return component
 
 
 def used(file: Path) -> Path:

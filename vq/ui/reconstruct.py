@@ -22,12 +22,23 @@ from vq import classic
 from vq.catalogue import Entry
 from vq.codebook import false_colours
 from vq.codec import Codec, Encoded, device_of
-from vq.image import Fit, fit_square, open_picture
+from vq.image import Fit, contain, fit_square, open_picture
 from vq.tasks import reconstruct as tasks
 from vq.tasks.common import FITS, SIZES
 from vq.tasks.reconstruct import REACH, Handmade, Reconstruction
 from vq.ui import checkpoint
-from vq.ui.common import COMPUTE, PictureInput, Result, Studio, computes, data_url, failure, panel, sentences
+from vq.ui.common import (
+    COMPUTE,
+    PictureInput,
+    Result,
+    Studio,
+    as_sent,
+    computes,
+    data_url,
+    failure,
+    panel,
+    sentences,
+)
 from vq.ui.texts import both, t
 
 EXAMPLES = {
@@ -35,6 +46,8 @@ EXAMPLES = {
     for name in ("chelsea", "coffee", "astronaut", "rocket")
 }
 KNOBS = 8
+# Longer side of the whole picture, for the input box where a browser can't show the visitor's file itself (TIFF, say).
+WHOLE = 280
 # Beside the sizes that match a codec's, these qualities show where JPEG and WebP go with more bytes.
 CURVE_QUALITIES = (5, 20, 50)
 
@@ -143,6 +156,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             "state": "done" if shown.get("cards") else "empty_broken",
             "pending": [],
             "revision": int(ticket),
+            "whole": None,  # of the picture before, which isn't in the input box any more
         }
         return shown | left, turned | {"revision": int(ticket)}
 
@@ -173,7 +187,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             [turn, ticket, picture, examples, options, studio.extras],
             [cards, knobs, results],
             trigger_mode="multiple",
-            **heavy,
+            # The cards read their place in the queue from Gradio's own progress line, which reconstruct.css hides.
+            **heavy | {"show_progress": "minimal", "show_progress_on": cards},
         )
         # A file that can't be read fails before `run` begins, when the run before it has already made way.
         work.failure(give_up, [turn, ticket, cards, knobs], [cards, knobs], trigger_mode="multiple", **quick)
@@ -234,13 +249,14 @@ def show(
     handmade, curve = compare(done, current)
     if current():
         knobs = knob_values(studio, done, revision, rows)
-        yield value | {"handmade": handmade, "curve": curve, "state": "done"}, knobs, gr.skip()
+        last = {"handmade": handmade, "curve": curve, "state": "done", "whole": data_url(contain(picture, WHOLE))}
+        yield value | last, knobs, gr.skip()
 
 
 def idle(state: str, revision: int) -> dict[str, Any]:
     """What the cards show; see static/cards.js."""
     empty: dict[str, Any] = {"pending": [], "extra": [], "cards": [], "originals": {}, "handmade": [], "curve": []}
-    return {"state": state, "revision": revision} | empty
+    return {"state": state, "revision": revision, "whole": None} | empty
 
 
 def describe(r: Reconstruction, codec: Codec, entry: Entry, statistics: Mapping[str, Tensor] | None) -> dict[str, Any]:
@@ -357,10 +373,10 @@ def endpoint(studio: Studio) -> None:
     """The stateless /reconstruct, with components of its own that the page doesn't show."""
     names = list(studio.codecs)
     picture = PictureInput(label="picture: any file Pillow reads", visible=False)
-    codecs = gr.CheckboxGroup(names, value=names, label="codecs: names of the codecs", visible=False)
+    codecs = as_sent(gr.CheckboxGroup(names, value=names, label="codecs: names of the codecs", visible=False))
     # Not a Radio: Gradio describes its numbers to clients as text.
-    size = gr.Number(SIZES[0], precision=0, label="size: side in pixels for grid codecs", visible=False)
-    fit = gr.Radio(list(FITS), value=FITS[0], label="fit: crop to the centre square, or pad", visible=False)
+    size = as_sent(gr.Number(SIZES[0], precision=0, label="size: side in pixels for grid codecs", visible=False))
+    fit = as_sent(gr.Radio(list(FITS), value=FITS[0], label="fit: crop to the centre square, or pad", visible=False))
     out = gr.JSON(label="one result a codec", visible=False)
 
     @computes
@@ -381,16 +397,21 @@ def endpoint(studio: Studio) -> None:
         if picture is None:
             raise gr.Error(both("unreadable"), print_exception=False)
         try:
-            return [
-                row(r, out)
-                for r in tasks.reconstruct(studio.load, picture, list(dict.fromkeys(codecs or [])), size, fit)
-            ]
+            chosen = asked(codecs, names)
+            return [row(r, out) for r in tasks.reconstruct(studio.load, picture, chosen, size, fit)]
         except ValueError as error:
             raise failure(error) from error
 
     gr.Button(visible=False).click(
         reconstruct, [picture, codecs, size, fit], out, api_name="reconstruct", concurrency_id=COMPUTE
     )
+
+
+def asked(codecs: Any, names: Sequence[str]) -> list[str]:
+    """The codecs that a client asked for, each once. Raises ValueError for anything but a list of known names."""
+    if not isinstance(codecs, list) or not all(isinstance(name, str) and name in names for name in codecs):
+        raise ValueError(f"codecs: expected a list with any of {', '.join(names)}, got {str(codecs)[:100]}")
+    return list(dict.fromkeys(codecs))
 
 
 def row(r: Reconstruction, out: gr.JSON) -> dict[str, Any]:

@@ -41,6 +41,13 @@ window.VQ = (() => {
   // Says that a visitor asked for something new: the results show it before the server has answered.
   const begin = () => window.dispatchEvent(new Event("vq-begin"));
 
+  // Gradio heads every error "Error", whatever the language and the title it was given.
+  new MutationObserver(() => {
+    for (const title of document.querySelectorAll(".toast-body.error .toast-title")) {
+      if (title.textContent.trim() === "Error" && language !== "en") title.textContent = t("error");
+    }
+  }).observe(document, { childList: true, subtree: true });
+
   // What came last by every topic, and who wants to know (see channel.js).
   const news = {}, readers = {};
   function publish(topic, value) {

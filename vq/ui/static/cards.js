@@ -1,6 +1,6 @@
 // The results: one card a codec, then the original, JPEG, WebP and how much likeness the bits buy.
 // props.value: {revision, state: "empty"|"empty_codecs"|"running"|"done", pending: [name], originals: {size: url},
-//   cards: [...], handmade: [...]}; see vq/ui/reconstruct.py. The lens applies to all cards at once.
+//   cards: [...], handmade: [...], whole: url|null}; see vq/ui/reconstruct.py. The lens applies to all cards at once.
 const { t, h, segments, number } = VQ;
 const root = element.querySelector(".vq-cards");
 const view = { lens: "picture", gain: 4, divide: 50, target: null };
@@ -216,29 +216,59 @@ function keep(name, key, make) {
   return drawn.get(name).node;
 }
 
-// From a visitor's wish to the server's first answer, which may have to wait for other visitors. A wish that fails
-// (a broken file, say) is never answered here: the time limit gives the old results back.
-let hoping;
+// From a visitor's wish to the server's first answer, which may have to wait for other visitors.
+let hoping, asked = 0;
+const complaints = () => document.querySelector(".toast-body.error")?.textContent ?? "";
 function hope() {
-  clearTimeout(hoping);
+  rest();
+  asked = performance.now();
   root.dataset.busy = "";
   counter.textContent = t("working");
-  hoping = setTimeout(() => {
-    delete root.dataset.busy;
-    counter.textContent = "";
-  }, 15000);
+  // An upload that fails (too large, say) is answered by a message alone.
+  const before = complaints();
+  hoping = setInterval(() => {
+    const now = complaints();
+    if (now && now !== before) restore();
+  }, 200);
+}
+function rest() {
+  clearInterval(hoping);
+  delete root.dataset.busy;
+}
+function restore() {
+  rest();
+  counter.textContent = status();
 }
 window.addEventListener("vq-begin", hope);
 
+// Gradio writes "queue: 2/3" on a line of its own, which is hidden; a moment's wait isn't worth a word.
+const line = element.closest(".block").querySelector('[data-testid="status-tracker"]');
+new MutationObserver(() => {
+  const place = /queue: (\d+)\/(\d+)/.exec(line.textContent);
+  if (place && performance.now() - asked > 700) counter.textContent = t("queued", place[1], place[2]);
+}).observe(line, { childList: true, characterData: true, subtree: true });
+
+// A picture in the input box that this browser can't show: the server's copy takes its place.
+function showWhole() {
+  const image = document.querySelector("#vq-picture img");
+  const { state, whole } = props.value;
+  if (state === "done" && whole && !("busy" in root.dataset) && image?.complete && !image.naturalWidth) image.src = whole;
+}
+document.addEventListener("error", (event) => event.target.closest?.("#vq-picture") && showWhole(), true);
+
+function status() {
+  const { state } = props.value;
+  return state.startsWith("empty") ? t(state) : state === "running" ? t("working") : "";
+}
+
 let waking;
 function draw() {
-  clearTimeout(hoping);
-  delete root.dataset.busy;
+  rest();
   const { revision, state, pending, cards, originals } = props.value;
   clearTimeout(waking);
   root.dataset.state = state;
   root.dataset.revision = revision;
-  counter.textContent = state.startsWith("empty") ? t(state) : state === "running" ? t("working") : "";
+  counter.textContent = status();
   if (state === "running" && !cards.length) waking = setTimeout(() => (counter.textContent = t("waking")), 2000);
   const ready = new Map(cards.map((card) => [card.name, card]));
   arrange(grid, all().map(({ name }) => name).filter((name) => ready.has(name) || pending.includes(name)).map((name) =>
@@ -247,6 +277,7 @@ function draw() {
       // The last result stays, dimmed, until the new one is there: no flicker.
       : drawn.has(name) ? fade(drawn.get(name).node) : placeholder(name)));
   drawHandmade();
+  showWhole();
 }
 
 function fade(node) {

@@ -22,20 +22,29 @@ mark();
 // A picture may be pasted or dropped anywhere on the tab, also while another one is shown.
 function take(event, data) {
   const input = document.querySelector("#vq-picture input[type=file]");
-  const file = [...(data?.files || [])].find(({ type }) => type.startsWith("image/"));
+  const file = data?.files?.[0];
   if (!file || !input || !root.offsetParent || event.defaultPrevented) return;
   event.preventDefault();
   event.stopPropagation();
+  assign(input, file);
+  input.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+function assign(input, file) {
   const files = new DataTransfer();
   files.items.add(file);
   input.files = files.files;
-  input.dispatchEvent(new Event("change", { bubbles: true }));
 }
 document.addEventListener("paste", (event) => take(event, event.clipboardData));
 document.addEventListener("dragover", (event) => {
   if (root.offsetParent && event.dataTransfer?.types.includes("Files")) event.preventDefault();
 });
 document.addEventListener("drop", (event) => take(event, event.dataTransfer), true);
+// What a browser has no type for may still be a picture (TGA, say): the server tells, in the visitor's language.
 document.addEventListener("change", (event) => {
-  if (event.target.closest?.("#vq-picture")) VQ.begin();
+  const input = event.target;
+  const file = input.matches?.("#vq-picture input[type=file]") && input.files[0];
+  if (!file) return;
+  if (!file.type.startsWith("image/")) assign(input, new File([file], file.name, { type: "image/unknown" }));
+  VQ.begin();
 }, true);

@@ -111,6 +111,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "alt_difference": ("Difference between the original and {}", "原图与 {} 的差异"),
     "alt_map": ("Token map of {}", "{} 的标记图"),
     "working": ("Working…", "处理中…"),
+    "error": ("Error", "出错"),
+    "queued": (
+        "Waiting: number {} of {} in line.",
+        "排队中：第 {} 位，共 {} 位。",
+    ),
     "waking": (
         "The models are still being loaded; only the first picture after a start waits for it.",
         "模型仍在加载；只有启动后的第一张图需要等待。",
