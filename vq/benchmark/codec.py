@@ -1,7 +1,8 @@
 """Encode and decode: our VQ-VAE beside diffusers' VQModel with as many parameters and the same factor, float32.
 
 The peer gets the narrowest full-resolution layers that its parameter count allows, which makes it as fast as it can be,
-and both memory layouts; weights are random, which changes no time.
+and both memory layouts; weights are random, which changes no time. AutoencoderTiny and AutoencoderKL stand beside it at
+the sizes that everybody downloads: those of madebyollin/taesd and of stabilityai/sd-vae-ft-mse.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-from diffusers import VQModel
+from diffusers import AutoencoderKL, AutoencoderTiny, VQModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,6 +22,14 @@ from vq.hub import load
 from vq.models.vqvae import VQVAE
 
 TOLERANCE = 0.03
+BUDGET = 60.0  # seconds of a table, if three turns take no longer
+PUBLIC = {"AutoencoderTiny": 2_445_063, "AutoencoderKL": 83_653_863}  # their parameters
+KL_CONFIG: dict[str, Any] = {
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=256, metavar="S", help="side of the picture both work on")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512], help="sides for the growth")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16, 64], help="batch sizes for the growth")
+    parser.add_argument(
+        "--public", nargs="*", choices=list(PUBLIC), default=list(PUBLIC), help="peers of public size (default: both)"
+    )
     parser.add_argument("--rounds", type=int, default=9, help="turns of which the median counts")
     parser.add_argument("--device", default="cpu")
 
@@ -58,8 +70,11 @@ def measure(args: argparse.Namespace) -> list[Table]:
     peer = build_peer(ours.parameters, codec).to(args.device)
     rivals = [_contestant("VQModel", peer), _contestant("VQModel, channels-last", _channels_last(peer))]
     peak = matmul_peak(torch.device(args.device))
+    tables = [_race([ours, *rivals], args, peak)]
+    if args.public:
+        tables.append(_beside_public(ours, args, peak))
     return [
-        _race([ours, *rivals], args, peak),
+        *tables,
         _growth("growth with the picture's side, batch 1", ours, [(1, s) for s in args.sizes], args),
         _growth(
             f"growth with the batch, {codec.image_size} px", ours, [(b, codec.image_size) for b in args.batches], args
@@ -102,6 +117,20 @@ def _channels_last(model: nn.Module) -> nn.Module:
     return cast(Any, copy.deepcopy(model)).to(memory_format=torch.channels_last)
 
 
+def build_public(name: str) -> nn.Module:
+    """A peer of PUBLIC with random weights."""
+    model = AutoencoderTiny() if name == "AutoencoderTiny" else AutoencoderKL(**KL_CONFIG)
+    return cast(nn.Module, model).eval().requires_grad_(False)
+
+
+def _public(name: str, layout: str, model: Any) -> Contestant:
+    def encode(x: Tensor) -> Tensor:
+        made = model.encode(x)
+        return made.latents if hasattr(made, "latents") else made.latent_dist.mode()
+
+    return Contestant(name + layout, model, encode, lambda z: model.decode(z).sample)
+
+
 def _contestant(name: str, model: Any) -> Contestant:
     # decode() quantises first: our encode() does that, so the sums compare and the halves don't quite.
     return Contestant(name, model, lambda x: model.encode(x).latents, lambda z: model.decode(z).sample)
@@ -117,7 +146,7 @@ def _race(contestants: Sequence[Contestant], args: argparse.Namespace, peak: flo
             f"{c.name}/decode": partial(c.decode, z),
             f"{c.name}/both": partial(c.round_trip, x),
         }
-    seconds = medians(tasks, args.rounds)
+    seconds = medians(tasks, args.rounds, budget=BUDGET)
     fastest = min(seconds[f"{c.name}/both"] for c in contestants[1:])
     rows: list[Sequence[Cell]] = []
     for c in contestants:
@@ -134,14 +163,35 @@ def _race(contestants: Sequence[Contestant], args: argparse.Namespace, peak: flo
     return Table(f"encode + decode of one {args.size} px picture", columns, rows, note)
 
 
+def _beside_public(ours: Contestant, args: argparse.Namespace, peak: float) -> Table:
+    """Round trips only: the largest peer takes seconds for one."""
+    contestants = [ours]
+    for name in args.public:
+        peer = build_public(name).to(args.device)
+        contestants += [_public(name, "", peer), _public(name, ", channels-last", _channels_last(peer))]
+    x = _noise(1, args.size, args.device)
+    flops = {c.name: _flops(c, x) for c in contestants}  # warms up, too
+    seconds = medians({c.name: partial(c.round_trip, x) for c in contestants}, args.rounds, 0, BUDGET)
+    rows: list[Sequence[Cell]] = []
+    for c in contestants:
+        both, rate = seconds[c.name], flops[c.name] / seconds[c.name]
+        share = f"{rate / peak:.0%}"
+        rows.append(
+            [c.name, c.parameters, 1000 * both, both / seconds[ours.name], flops[c.name] / 1e9, rate / 1e9, share]
+        )
+    columns = ["", "parameters", "both ms", "x ours", "GFLOP", "GFLOP/s", "of peak"]
+    note = "factor 8, random weights; theirs are the sizes of taesd and of sd-vae-ft-mse"
+    return Table(f"public sizes: one {args.size} px picture", columns, rows, note)
+
+
 def _growth(title: str, ours: Contestant, shapes: Sequence[tuple[int, int]], args: argparse.Namespace) -> Table:
     inputs = {f"{b} x {s} px": _noise(b, s, args.device) for b, s in shapes}
     tasks = {name: partial(ours.round_trip, x) for name, x in inputs.items()}
-    seconds = medians(tasks, args.rounds)
+    seconds = medians(tasks, args.rounds, budget=BUDGET)
     rows: list[Sequence[Cell]] = []
     for (batch, side), (name, value) in zip(shapes, seconds.items(), strict=True):
-        rows.append([name, 1000 * value, batch / value, 1e9 * value / (batch * side**2)])
-    return Table(title, ["", "ms", "pictures/s", "ns a pixel"], rows)
+        rows.append([name, batch, side, 1000 * value, batch / value, 1e9 * value / (batch * side**2)])
+    return Table(title, ["", "batch", "side", "ms", "pictures/s", "ns a pixel"], rows)
 
 
 def _flops(contestant: Contestant, x: Tensor) -> int:

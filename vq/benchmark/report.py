@@ -1,5 +1,6 @@
 """What all parts share: fair timing, the machine they ran on, tables as text and as JSON."""
 
+import math
 import os
 import platform
 import statistics
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 Cell = str | int | float | None
+ENOUGH = 3  # turns that make a median when time is short
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,18 @@ def _text(cell: Cell) -> str:
     return f"{cell:,}" if isinstance(cell, int) else cell
 
 
-def medians(tasks: Mapping[str, Callable[[], object]], rounds: int = 7, warm_up: int = 2) -> dict[str, float]:
-    """Median seconds of each task. Tasks take turns, so that whatever else the machine does hits all of them alike."""
+def medians(
+    tasks: Mapping[str, Callable[[], object]], rounds: int = 7, warm_up: int = 2, budget: float = math.inf
+) -> dict[str, float]:
+    """Median seconds of each task. Tasks take turns, so that whatever else the machine does hits all of them alike.
+
+    budget: after so many seconds three turns are enough.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    begin = time.perf_counter()
     for i in range(warm_up + rounds):
+        if i >= warm_up + ENOUGH and time.perf_counter() - begin > budget:
+            break
         for name, task in tasks.items():
             start = time.perf_counter()
             task()
@@ -80,10 +90,24 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
-        "precision": "float32",
+        "precision": _precision(gpu is not None),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
+
+
+def _precision(gpu: bool) -> str:
+    if not gpu:
+        return "float32"
+    tf32 = [
+        name
+        for name, used in (
+            ("convolutions", torch.backends.cudnn.allow_tf32),
+            ("matrix products", torch.backends.cuda.matmul.allow_tf32),
+        )
+        if used
+    ]
+    return "float32" + (f", TF32 in {' and '.join(tf32)}" if tf32 else "")
 
 
 def _processor() -> str:
