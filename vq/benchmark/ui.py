@@ -17,7 +17,7 @@ from PIL import Image
 from vq import load, load_prior
 from vq.benchmark import browser
 from vq.benchmark.report import Cell, Table, medians
-from vq.benchmark.startup import ROOT, Server, serving
+from vq.benchmark.startup import PICTURE, ROOT, Server, serving
 from vq.catalogue import CODECS
 from vq.image import open_picture
 from vq.tasks import edit, interpolate, reconstruct, sample
@@ -25,7 +25,6 @@ from vq.tasks import edit, interpolate, reconstruct, sample
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-PICTURE = ROOT / "vq" / "examples" / "chelsea.jpg"
 GRIDS = ((16, 64), (64, 256))  # (cells, pixels) a side
 WARM_UP = 2  # strokes that don't count
 
