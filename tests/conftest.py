@@ -90,3 +90,12 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory) -> Iterator[Any]:
+    """The real program over the bundled weights, in a process of its own; see program.Program."""
+    from program import running
+
+    with running(tmp_path_factory.mktemp("program")) as server:
+        yield server

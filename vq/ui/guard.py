@@ -7,6 +7,7 @@ somebody sent nonsense is none.
 
 import errno
 import logging
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -47,6 +48,8 @@ CLOSED = (
     "undo-vibe-edit",
     "vibe-",
 )
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_CHOICE = re.compile(r"Value: (.*) (?:is|are) not in the list of choices: (.*)", re.DOTALL)
 CLOSED_ROOTS = ("/monitoring", "/gradio_api/deep_link")
 
 
@@ -82,12 +85,29 @@ class Page(gr.Blocks):
 def told(error: Exception) -> gr.Error:
     """What a visitor is told of an error."""
     if isinstance(error, gr.Error):
-        text = both("bad_request") if names_paths(str(error.message)) else error.message
-        return gr.Error(text, duration=error.duration, title=error.title, print_exception=False)
+        return gr.Error(in_both(error), duration=error.duration, title=error.title, print_exception=False)
     if callable(getattr(error, "text", None)):
         return failure(error)
     place = ours(error)
     return gr.Error(both(reason(error, place)), print_exception=False)
+
+
+def in_both(error: gr.Error) -> str:
+    """The text of an error in both languages. Gradio's own has English alone, and may quote what was sent."""
+    text = str(error.message)
+    if names_paths(text):
+        return both("bad_request")
+    if _CHINESE.search(text):
+        return text
+    if (choice := _CHOICE.fullmatch(text)) is not None:
+        return filled("choice", *(part[:200] for part in choice.groups()))
+    # Ours name the argument and what was expected of it.
+    return both("bad_request") if error.print_exception else filled("argument", text[:300])
+
+
+def filled(key: str, *values: Any) -> str:
+    """A text in both languages, filled in."""
+    return " / ".join(text.format(*values) for text in TEXTS[key])
 
 
 def reason(error: BaseException, place: str | None) -> str:
@@ -205,7 +225,7 @@ def announced(scope: Scope) -> int:
 
 def said(key: str, status: int, *values: Any) -> JSONResponse:
     """A refusal in both languages, in the shape that Gradio's clients read."""
-    return JSONResponse({"detail": " / ".join(text.format(*values) for text in TEXTS[key])}, status)
+    return JSONResponse({"detail": filled(key, *values)}, status)
 
 
 def too_large(limit: int) -> JSONResponse:

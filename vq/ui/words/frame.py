@@ -21,6 +21,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "这张图片超过一亿像素，请换一张小一些的。",
     ),
     "bad_request": ("The page sent something unexpected: please reload it.", "页面发来了意外的内容，请刷新。"),
+    "choice": ("{} is not one of {}.", "{} 不在以下选项之中：{}。"),
+    "argument": ("{}", "参数不合要求（{}）。"),
     "fault": (
         "Something failed on the server, and its owner can see what: please try again.",
         "服务器出错，管理者可以看到原因：请重试。",
