@@ -6,15 +6,18 @@ import threading
 
 import pytest
 import torch
+from pictures import photo
 from standin_hub import StandinHub
 from standin_models import LAYOUTS, blocks, files_of, model, public_files, under
 
 import app
 from vq import cache, hub, visitors, weights
 from vq.catalogue import PUBLIC
+from vq.image import to_picture
 from vq.messages import LoadError
 from vq.models.vqvae import VQVAE
 from vq.pretrained import adapt, class_of
+from vq.tasks import edit, interpolate, reconstruct
 from vq.tasks.checkpoint import summarize, watched
 
 REPO = "someone/codec"
@@ -65,6 +68,31 @@ def test_public_checkpoints(name, standin):
     assert summary.latent == loaded.codec.encode(torch.zeros(1, 3, 64, 64)).z.shape[1]
     standin.stop()
     assert visitors.reopen(row.name) is loaded
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_public_checkpoints_in_the_tabs_that_take_them(name, standin):
+    """Reconstruct and Interpolate all, Edit tokens those that have any; by the name of a row, as the page does."""
+    entry = PUBLIC[name]
+    standin.add(entry.repo, under(entry.subfolder, public_files(name)))
+    loader = app.Loader("cpu", {})
+    row, _ = loader.download(entry.repo, entry.subfolder, "", None, None)
+    standin.stop()
+    codec = loader.load(row.name)
+    size = next(iter(edit.sizes(codec)), 64)
+    (result,) = reconstruct.reconstruct(loader.load, photo(), [row.name], size)
+    a, b = (interpolate.end_of(codec, picture, size) for picture in (photo(), photo().rotate(90)))
+    assert a.picture.tobytes() == result.picture.tobytes()
+    for path in interpolate.paths_of(codec):
+        frames = list(interpolate.interpolate(codec, a, b, path, 3))
+        assert [frame.picture.size for frame in frames] == [(size, size)] * 3
+    assert bool(edit.sizes(codec)) is (codec.codebook is not None)
+    if codec.codebook is not None:
+        _, tokens = edit.encode(codec, photo(), size)
+        assert to_picture(edit.decode(codec, tokens)).tobytes() == result.picture.tobytes()
+        tokens[:] = tokens[0, 0]
+        assert to_picture(edit.decode(codec, tokens)).tobytes() != result.picture.tobytes()
 
 
 def test_the_loader_knows_rows_and_nothing_else(standin, files, tmp_path, monkeypatch):
