@@ -1,7 +1,9 @@
 """Finding and loading weights: a catalogue name, a folder, or a repository on the Hugging Face Hub.
 
-The only module that speaks to the Hub, and only to the endpoint that HF_ENDPOINT names. What is in memory or in the
-cache is used without asking anybody; what is downloaded is kept once every file has matched its checksum.
+The only module that speaks to the Hub, at the endpoint that HF_ENDPOINT names. Where that sends a request on to another
+server, the request follows for the owner, without the token; for a visitor only among the Hub's own hosts. What is in
+memory or in the cache is used without asking anybody; what is downloaded is kept once every file has matched its
+checksum.
 
 Settings, read from the environment at every call:
     VQ_WEIGHTS     org/prefix: the model NAME comes from the repository org/prefix-NAME instead of weights/
