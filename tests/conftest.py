@@ -8,9 +8,14 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import pytest
 import torch
+from hypothesis import settings
 from torch import Tensor
 
 from vq.codec import Codec
+
+# A busy machine is no failure.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 NAMES = ("ae", "vae", "vqvae", "vqgan")
 

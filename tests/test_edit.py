@@ -105,6 +105,9 @@ def test_edit_applies_in_order_and_resamples(load, load_prior):
     for wrong in ("x", [{"op": "resample", "seed": "1"}], [1], [{"op": "set", "code": 99}]):
         with pytest.raises(EditError):
             tasks.edit(codec, "vqvae", tokens.tolist(), wrong, load_prior)
+    many = [{"op": "resample", "cells": cells, "seed": i} for i in range(tasks.RESAMPLES + 1)]
+    with pytest.raises(EditError, match="at most 8 of the edits"):
+        tasks.edit(codec, "vqvae", tokens.tolist(), many, load_prior)
     with pytest.raises(EditError, match="no prior"):
         tasks.edit(codec, "vqvae", [[0] * 8] * 8, [{"op": "resample", "seed": 1}], load_prior)
 
@@ -219,6 +222,18 @@ def test_a_token_file_comes_back_and_a_bad_one_is_refused(studio):
     for bad in ({"text": other}, {"text": text[:-20]}, {"text": 3}, None):
         with pytest.raises(gr.Error):
             desk.load_file(editor, bad, None, None, ())
+
+
+def test_a_token_file_need_not_be_square(studio):
+    desk = Desk(studio)
+    _, _, editor = begun(desk, "vqvae", 128)
+    file = json.loads(desk.save(editor, {"request": 1})["text"])
+    oblong = json.dumps(file | {"h": 8, "tokens": file["tokens"][:8]})
+    update, source, loaded = opened(desk.load_file(editor, {"text": oblong}, None, {"example": "rocket"}, ()))
+    assert (update["start"]["h"], update["start"]["w"], source["square"]) == (8, 32, False)
+    assert loaded.donor is None and desk.save(loaded, {"request": 2})["text"].count("[") == 9
+    _, source, again = opened(desk.begin(loaded, None, source | {"size": 64}, None, None, ()))
+    assert again.tokens.shape == (16, 16) and source["square"]
 
 
 def test_the_second_picture_follows_codec_and_grid(studio, load):

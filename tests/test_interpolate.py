@@ -3,6 +3,7 @@
 import io
 from itertools import pairwise
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -18,7 +19,7 @@ from vq.tasks.interpolate import PATHS, Path, end_of
 from vq.tasks.reconstruct import reconstruct
 from vq.ui import slots
 from vq.ui.common import Result, Studio
-from vq.ui.interpolate import Choice, show
+from vq.ui.interpolate import Choice, Films, saved, show
 
 CASES = [(codec, path) for codec in NAMES for path in PATHS if PATHS[path].fits(codec.startswith("vq"))]
 each = pytest.mark.parametrize("name, path", CASES)
@@ -228,8 +229,6 @@ def test_every_working_size_of_a_slot_is_the_plain_one(load):
 
 
 def studio(load) -> Studio:
-    import gradio as gr
-
     rows = {name: CODECS[name] for name in NAMES}
     return Studio(load, lambda name: None, lambda name, codec: None, rows, gr.State(), gr.Tabs(render=False))
 
@@ -248,6 +247,24 @@ def test_a_new_request_ends_the_old_one(load):
     assert all(paths["state"] == "running" for paths, _, _ in steps if "state" in paths)
     assert list(show(studio(counting), lambda: False, 5, slots.defaults(), choice))[1:] == []
     assert decoded == ["vqvae"]
+
+
+def test_a_row_can_be_saved_as_soon_as_it_is_shown(load):
+    choice = Choice("paths", "vqvae", 3, 3, 64, 0)
+    shown, films = 0, None
+    for paths, _, new in show(studio(load), lambda: True, 7, slots.defaults(), choice):
+        films = new if isinstance(new, Films) else films
+        for row in paths.get("rows", []):
+            assert films.revision == 7 and len(films.frames[row["name"]]) == 3
+        shown = max(shown, len(paths.get("rows", [])))
+    assert shown == len(tasks.paths_of(load("vqvae")))
+    wish = {"film": "pixel", "revision": 7, "format": "gif", "request": 1}
+    assert saved(films, wish)["url"].startswith("data:image/gif;base64,")
+    for wrong in (None, {}, wish | {"revision": 6}, wish | {"film": "lerp"}, wish | {"format": []}):
+        with pytest.raises(gr.Error):
+            saved(films, wrong)
+    with pytest.raises(gr.Error):
+        saved(None, wish)
 
 
 def test_a_codec_that_fails_is_one_sentence(load):

@@ -141,6 +141,85 @@ def test_thirty_edits_in_a_burst_arrive_and_undo_restores_the_bytes(page, load):
     assert (figure(page, "changed"), page.locator(ROOT).get_attribute("data-redos")) == (0, str(steps))
 
 
+BURST = """([count, then]) => {
+    const canvas = document.querySelector(".vq-edit-canvas");
+    const input = document.querySelector('.vq-edit-code input[type="number"]');
+    const press = key => canvas.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+    for (let i = 0; i < count; i += 1) {
+        input.value = i % 32;
+        input.dispatchEvent(new Event("input"));
+        press("Escape"); press(" "); press("Enter"); press(i % 15 === 14 ? "ArrowDown" : "ArrowRight");
+    }
+    document.querySelector(then)?.click();
+}"""
+
+
+def test_a_file_saved_in_a_burst_has_every_edit(page):
+    with page.expect_download() as download:
+        page.evaluate(BURST, [40, '.vq-edit-source [data-act="save"]'])
+    file = json.loads(download.value.path().read_text(encoding="utf-8"))
+    idle(page)
+    assert file == saved(page)
+    assert int(page.locator(ROOT).get_attribute("data-undos")) >= 30
+
+
+def test_undo_and_redo_a_hundred_steps_from_wherever_the_focus_is(page, load):
+    for _ in range(3):
+        page.evaluate(BURST, [50, "nothing"])
+    idle(page)
+    steps, file = int(page.locator(ROOT).get_attribute("data-undos")), saved(page)  # the focus is on its button now
+    assert steps >= 100
+    for key in ["Control+z"] * steps:
+        page.keyboard.press(key)
+    idle(page)
+    assert saved(page)["tokens"] == example(load).tolist()
+    act(page, "redo")
+    idle(page)
+    act(page, "undo")  # and is used up, which leaves the focus nowhere
+    idle(page)
+    assert page.evaluate("document.activeElement.tagName") == "BODY"
+    for key in ["Control+y"] * steps:
+        page.keyboard.press(key)
+    idle(page)
+    assert saved(page) == file
+    code = page.get_by_role("spinbutton", name="Code", exact=True)
+    code.press("Control+z")  # a field has an undo of its own
+    idle(page)
+    assert saved(page) == file
+
+
+def test_what_is_on_its_way_is_painted_already(page):
+    """Several strokes before the first answer: none of them vanishes in between."""
+    tool(page, "brush")
+    page.get_by_role("spinbutton", name="Code", exact=True).scroll_into_view_if_needed()
+    seen = page.evaluate(
+        """async () => {
+            const canvas = document.querySelector(".vq-edit-canvas"), context = canvas.getContext("2d");
+            const input = document.querySelector('.vq-edit-code input[type="number"]');
+            canvas.setPointerCapture = () => {};
+            const side = () => canvas.width / 16;
+            const cell = i => [...context.getImageData((i + .5) * side(), .5 * side(), 1, 1).data];
+            const frames = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+            const first = [0, 1, 2].map(cell), seen = [];
+            for (let i = 0; i < 3; i += 1) {
+                const box = canvas.getBoundingClientRect();
+                const at = { clientX: box.left + (i + .5) * box.width / 16, clientY: box.top + .5 * box.height / 16 };
+                input.value = 7 + i;
+                input.dispatchEvent(new Event("input"));
+                for (const name of ["pointerdown", "pointerup"]) {
+                    canvas.dispatchEvent(new PointerEvent(name, { button: 0, bubbles: true, ...at }));
+                }
+                canvas.dispatchEvent(new PointerEvent("pointerleave"));
+                await frames();
+                seen.push([0, 1, 2].map(k => String(cell(k)) !== String(first[k])));
+            }
+            return seen;
+        }"""
+    )
+    idle(page)
+    assert [row[: i + 1] for i, row in enumerate(seen)] == [[True] * (i + 1) for i in range(3)]
+
+
 def test_export_reload_import_is_the_same_picture(page, load):
     choose(page, "vq-edit-codec", "vqgan")
     drag(page, (1, 1), (4, 4), 8)
@@ -303,6 +382,38 @@ def test_resampling_changes_nothing_outside_the_selection(page, load):
     choose(page, "vq-edit-size", 128)
     expect(page.locator('[data-act="resample"]')).to_be_disabled()
     expect(page.get_by_text(TEXTS["edit_prior_grid"][0].format("PixelCNN", 16, 16))).to_be_visible()
+
+
+def test_a_resampling_nobody_answers_locks_nothing(page):
+    """It was asked of a picture that has made way for another."""
+    before = session(page)
+    act(page, "all")
+    page.evaluate(
+        """async () => {
+            document.querySelector('[data-edit-example="coffee"]').click();
+            await new Promise(done => setTimeout(done, 10));
+            document.querySelector('.vq-edit [data-act="resample"]').click();
+        }"""
+    )
+    page.wait_for_function("after => document.querySelector('.vq-edit').dataset.session > after", arg=before)
+    idle(page)
+    act(page, "all")
+    expect(page.locator('.vq-edit [data-act="resample"]')).to_be_enabled()
+    act(page, "resample")
+    expect(page.locator("[data-variant]")).to_have_count(4)
+
+
+def test_an_oblong_token_file(page):
+    file = saved(page)
+    before = session(page)
+    bring(page, json.dumps(file | {"w": 8, "tokens": [row[:8] for row in file["tokens"]]}))
+    begun(page, before)
+    box = page.locator(CANVAS).bounding_box()
+    assert box["height"] / box["width"] == pytest.approx(2, abs=0.02)
+    assert box["height"] <= page.locator(".vq-edit-stage").bounding_box()["width"] + 1
+    assert page.locator('input[name="vq-edit-size"]:checked').count() == 0
+    choose(page, "vq-edit-size", 64)
+    assert (saved(page)["h"], saved(page)["w"]) == (16, 16)
 
 
 def test_views(page, load, load_prior):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NEAREST = 8  # codes that the atlas names beside one
 VARIANTS = 4
 CANDIDATES = 16  # drawn, of which the likeliest are shown
+EDITS, RESAMPLES = 1000, 8  # in one call; the prior takes seconds
 
 
 def sizes(codec: Codec) -> tuple[int, ...]:
@@ -79,14 +80,20 @@ def edit(codec: Codec, name: str, tokens: Any, edits: Any, load_prior: LoadPrior
     """
     table = codebook(codec)
     grid = editing.read_tokens(tokens, len(table))
-    if not isinstance(edits, list) or len(edits) > 1000:
-        raise EditError("edit", detail="edits must be a list of at most 1000")
+    if not isinstance(edits, list) or len(edits) > EDITS:
+        raise EditError("edit", detail=f"edits must be a list of at most {EDITS}")
+    if sum(map(_resamples, edits)) > RESAMPLES:
+        raise EditError("edit", detail=f"at most {RESAMPLES} of the edits may be resample")
     for change in edits:
-        if isinstance(change, dict) and change.get("op") == "resample":
+        if _resamples(change):
             grid = _resample(codec, name, grid, change, load_prior)
         else:
             grid = editing.apply(grid, change, Context(table))
     return grid
+
+
+def _resamples(change: Any) -> bool:
+    return isinstance(change, dict) and change.get("op") == "resample"
 
 
 def _resample(codec: Codec, name: str, tokens: Grid, change: dict[str, Any], load_prior: LoadPrior) -> Grid:

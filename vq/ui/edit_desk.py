@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -23,6 +23,7 @@ from vq.ui.texts import both
 
 SEED = 2**32
 EDITS = 1000  # in one message
+BOOKS = 16  # atlases kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ class Desk:
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self.book = cache(self._book)
+        self.book = lru_cache(BOOKS)(self._book)
 
     # Something to edit.
 
@@ -151,7 +152,8 @@ class Desk:
         """What the choices show; see static/edit-source.js."""
         factor, rows = codec.factor or 1, grid_rows(self.studio, extras)
         value = {"codecs": [[e.name, e.title] for e in rows.values()], "codec": editor.entry.name, "example": example}
-        return value | {"size": editor.tokens.shape[1] * factor, "sizes": tasks.sizes(codec), "factor": factor}
+        h, w = editor.tokens.shape
+        return value | {"size": w * factor, "square": h == w, "sizes": tasks.sizes(codec), "factor": factor}
 
     # What the page shows; see static/edit.js.
 

@@ -218,7 +218,7 @@ def show(studio: Studio, current: Callable[[], bool], revision: int, slots: Slot
 def show_paths(
     codec: Codec, current: Callable[[], bool], value: dict[str, Any], ends: Sequence[End], choice: Choice
 ) -> Iterator[Shown]:
-    names, (a, b) = tasks.paths_of(codec), ends
+    names, (a, b), revision = tasks.paths_of(codec), ends, value["revision"]
     films: dict[str, tuple[bytes, ...]] = {}
     beat = Beat(len(names) * choice.frames)
     for name in names:
@@ -231,8 +231,7 @@ def show_paths(
                 yield value | {"progress": beat.progress}, gr.skip(), gr.skip()
         films = films | {name: tuple(png(frame.picture) for frame in frames)}
         value = value | {"rows": [*value["rows"], row(name, frames, films[name])], "progress": beat.progress}
-        yield value, gr.skip(), gr.skip()
-    revision = value["revision"]
+        yield value, gr.skip(), Films(revision, films)
     yield value | {"state": "done"}, no_corners(revision), Films(revision, films)
 
 
@@ -291,10 +290,10 @@ def figures(frames: Sequence[Frame]) -> dict[str, Any]:
 
 
 def saved(films: Films | None, data: Any) -> dict[str, Any]:
-    """An animation for the browser to save. `data` comes from it: {film, format, request}."""
+    """An animation for the browser to save. `data` comes from it: {film, revision, format, request}."""
     try:
-        if films is None:
-            raise KeyError("films")
+        if films is None or films.revision != data["revision"]:  # never what isn't on the page any more
+            raise gr.Error(both("working"), print_exception=False)
         files, format = films.frames[data["film"]], FORMATS[data["format"]]
     except (TypeError, KeyError) as error:
         raise gr.Error(both("bad_request"), print_exception=False) from error

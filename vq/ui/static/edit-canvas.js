@@ -39,7 +39,6 @@ canvas.addEventListener("pointermove", (event) => {
 canvas.addEventListener("pointerup", (event) => {
   if (store.stroke) {
     const cells = [...new Map(store.stroke.map((cell) => [index(cell), cell])).values()];
-    store.painted = { cells, code: store.code, request: outbox.request + 1 };
     edit({ op: "set", code: store.code, cells }, event.timeStamp);
   }
   drag = store.stroke = null;
@@ -127,19 +126,21 @@ function paintCells(context, colourOf) {
 // What the chosen view shows; the picture itself while a view has nothing yet.
 function view() {
   const { after, before, original } = store.images, { session, revision } = store.live;
-  const key = `${session}/${revision}/${after?.src.length}`, { h: rows, w: columns } = store.start;
+  const key = `${session}/${revision}`, { h: rows, w: columns } = store.start;
   if (store.lens === "before") return before ?? after;
   if (store.lens === "original") return original ?? after;
   if (store.lens === "difference" && before && after) {
-    const name = `${key}/${store.gain}`, { naturalWidth: width, naturalHeight: height } = after;
+    const name = `${session}/${store.images.revision}/${store.gain}`, { naturalWidth: width, naturalHeight: height } = after;
     if (before.naturalWidth === width) return make("difference", name, width, height, difference);
   }
   if (store.lens === "tokens" && store.book) {
     return make("tokens", key, columns, rows, (context) => paintCells(context, (cell) => colour(token(cell))));
   }
-  if (store.lens === "surprisal" && bits([0, 0]) != null) {
-    return make("surprisal", key, columns, rows, (context) =>
-      paintCells(context, (cell) => `rgb(${heat(bits(cell) / mostBits())})`));
+  // The map of the state before stays until the new one is there: no flicker.
+  const known = store.lens === "surprisal" && surprisals();
+  if (known) {
+    return make("surprisal", `${session}/${known.revision}`, columns, rows, (context) =>
+      paintCells(context, ([row, column]) => `rgb(${heat(known.bits[row][column] / mostBits())})`));
   }
   return after;
 }
@@ -149,6 +150,7 @@ function drawCanvas() {
   const wide = Math.round((canvas.clientWidth || 512) * devicePixelRatio);
   const size = Math.max(2, Math.round(wide / columns));
   canvas.style.aspectRatio = `${columns} / ${rows}`;
+  canvas.style.width = `${100 * Math.min(1, columns / rows)}%`; // never taller than wide
   if (canvas.width !== size * columns || canvas.height !== size * rows) {
     [canvas.width, canvas.height] = [size * columns, size * rows];
   }
@@ -156,12 +158,11 @@ function drawCanvas() {
   const context = canvas.getContext("2d"), picture = view();
   context.imageSmoothingEnabled = false;
   if (picture) context.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  const stroke = store.stroke ?? (store.painted && store.live.request < store.painted.request ? store.painted.cells : []);
-  const code = store.stroke ? store.code : store.painted?.code;
-  if (store.lens === "after") for (const [row, column] of stroke) paintCode(context, code, column * size, row * size, size);
+  const strokes = store.lens === "after" ? [...pending(), ...(store.stroke ? [{ code: store.code, cells: store.stroke }] : [])] : [];
+  for (const { code, cells } of strokes) for (const [row, column] of cells) paintCode(context, code, column * size, row * size, size);
   if (store.lines) drawLines(context, rows, columns, size);
   if (store.marked != null) outline(context, size, ([r, c]) => token([r, c]) === store.marked, "#ffb454", .12);
-  outline(context, size, (cell) => store.mask[index(cell)], "#fff", .2);
+  outline(context, size, (cell) => store.mask[index(cell)], "#fff", .06);
   if (document.activeElement === canvas && !store.hover) ring(context, store.cursor, size, "#5ad1d8");
   if (store.hover) ring(context, store.hover, size, "#fff");
 }

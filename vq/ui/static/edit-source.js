@@ -1,5 +1,6 @@
 // What to edit: an example, the codec, the grid, a token file. Asks for what was carried here when this tab comes up.
-// props.value: {codecs: [[name, title]], codec, size, sizes, factor, example: name|null}; props.items: [{name, url}];
+// props.value: {codecs: [[name, title]], codec, size, square: false for some token files, sizes, factor, example: name|null};
+// props.items: [{name, url}];
 // Topic edit-file: {text, name, request}, a token file to save; props.limit: bytes that one may have
 const { t, h, segments } = VQ;
 const root = element.querySelector(".vq-edit-source");
@@ -28,15 +29,18 @@ const note = h("p.vq-note", { role: "alert" });
 const button = (key, act, onclick) => h("button.vq-button", { type: "button", "data-act": act, onclick }, t(key));
 root.append(h("p.vq-label", {}, t("examples")), h("div.vq-strip", {}, ...buttons), choices,
   h("div", { role: "group", "aria-label": t("edit_file") }, h("p.vq-label", {}, t("edit_file")), h("div.vq-edit-row", {},
-    button("edit_open", "open", () => input.click()), button("edit_save", "save", () => trigger("save", { request: ++request })), input), note));
+    button("edit_open", "open", () => input.click()), button("edit_save", "save", async () => {
+      await VQ.edited();
+      trigger("save", { request: ++request });
+    }), input), note));
 
 function draw() {
-  const { codecs, codec, size, sizes, factor, example } = props.value;
+  const { codecs, codec, size, square = true, sizes, factor, example } = props.value;
   for (const node of buttons) node.setAttribute("aria-pressed", node.dataset.editExample === example);
   const grid = (side) => t("edit_size_option", side / factor, side / factor);
   choices.replaceChildren(segments("vq-edit-codec", t("edit_codec"), codecs, codec, (name) => choose({ codec: name })),
-    ...(factor ? [segments("vq-edit-size", t("edit_size"), sizes.map((side) => [side, grid(side)]), size, (side) => choose({ size: side })),
-      h("p.vq-note", {}, t("edit_size_note", size, factor, factor))] : []));
+    ...(factor ? [segments("vq-edit-size", t("edit_size"), sizes.map((side) => [side, grid(side)]), square && size, (side) => choose({ size: side })),
+      square && h("p.vq-note", {}, t("edit_size_note", size, factor, factor))] : []));
 }
 
 function save() {

@@ -8,7 +8,7 @@
 const { t, h, segments, number } = VQ;
 const root = element.querySelector(".vq-edit");
 const store = { live: null, start: null, book: null, images: {}, mask: new Uint8Array(0), cursor: [0, 0], anchor: null,
-  hover: null, stroke: null, painted: null, tool: "select", mode: "new", lens: "after", gain: 4, lines: true, code: 0, marked: null,
+  hover: null, stroke: null, tool: "select", mode: "new", lens: "after", gain: 4, lines: true, code: 0, marked: null,
   clip: null, sheet: null, place: null };
 const texts = {}; // what has been read, by topic
 const parts = []; // functions that bring a part of the page up to date
@@ -31,12 +31,22 @@ function changed() {
 }
 
 // Edits leave one message at a time; those made meanwhile go together in the next. Each stays a step of its own.
-const outbox = { waiting: [], request: 0, flying: 0, painting: false, timer: 0, begun: new Map() };
+// sent: what went out and isn't in the picture yet, [[request, [change]]].
+const outbox = { waiting: [], sent: [], request: 0, flying: 0, painting: false, timer: 0, begun: new Map() };
 
 function edit(change, moment = performance.now()) {
   if (!store.live) return;
   outbox.waiting.push([change, moment]);
   send();
+  changed();
+}
+
+// Cells set to a code that the picture doesn't show yet, oldest first. Where they will stand once something else has
+// happened to the grid isn't known here.
+function pending() {
+  const changes = [...outbox.sent.flatMap(([, batch]) => batch), ...outbox.waiting.map(([change]) => change)];
+  const other = changes.findIndex(({ op }) => op !== "set");
+  return other < 0 ? changes : changes.slice(0, other);
 }
 
 // From an edit until its picture stands on the canvas.
@@ -48,9 +58,16 @@ function send() {
   const batch = outbox.waiting.splice(0, 500);
   outbox.flying = ++outbox.request;
   outbox.begun.set(outbox.flying, batch[0][1]);
-  trigger("edit", { session: store.start.session, request: outbox.flying, edits: batch.map(([change]) => change) });
+  const edits = batch.map(([change]) => change);
+  outbox.sent.push([outbox.flying, edits]);
+  trigger("edit", { session: store.start.session, request: outbox.flying, edits });
   outbox.timer = setTimeout(landed, 15000); // an answer that never comes must not hold up the next
 }
+
+// Once every edit has been answered and drawn: what is saved has all of them.
+VQ.edited = async () => {
+  while (root.dataset.busy === "true") await new Promise(requestAnimationFrame);
+};
 
 function landed() {
   clearTimeout(outbox.timer);
@@ -78,9 +95,9 @@ async function loaded(url) {
 async function begin(start) {
   const other = start.codec !== store.start?.codec;
   Object.assign(store, { start, mask: new Uint8Array(start.h * start.w), cursor: [0, 0], anchor: null, hover: null,
-    stroke: null, marked: null, painted: null });
+    stroke: null, marked: null });
   if (other) Object.assign(store, { clip: null, code: 0, book: null, sheet: null });
-  Object.assign(outbox, { waiting: [], flying: 0, begun: new Map() });
+  Object.assign(outbox, { waiting: [], sent: [], flying: 0, begun: new Map() });
   clearTimeout(outbox.timer);
   store.images = { after: store.images.after };
   if (store.lens === "surprisal" && start.prior.reason) store.lens = "after";
@@ -103,7 +120,9 @@ async function receive() {
   if (outbox.flying && live.request >= outbox.flying) landed();
   const image = await loaded(live.picture);
   if (store.live !== live) return;
-  store.images.after = image;
+  Object.assign(store.images, { after: image, revision: live.revision });
+  outbox.sent = outbox.sent.filter(([request]) => request > live.request);
+  if (document.activeElement === canvas) spoken.textContent = describe(store.cursor);
   changed();
   requestAnimationFrame(() => {
     if (store.live !== live) return;
@@ -129,10 +148,16 @@ async function receiveBook() {
 const token = ([row, column]) => store.live.tokens[row]?.[column];
 const colour = (code) => `#${store.book.colours.slice(code * 6, code * 6 + 6)}`;
 
-// How unexpected the token of a cell is; null as long as that isn't known for this state.
-function bits([row, column]) {
+// How unexpected every token of this picture is to the prior, in the newest state that this is known for.
+function surprisals() {
   const known = read("surprisal");
-  return known?.revision === store.live.revision && known.session === store.live.session ? known.bits[row][column] : null;
+  return known?.session === store.live.session ? known : null;
+}
+
+// The same of a cell; null as long as that isn't known for this very state.
+function bits([row, column]) {
+  const known = surprisals();
+  return known?.revision === store.live.revision ? known.bits[row][column] : null;
 }
 
 function setCode(code) {

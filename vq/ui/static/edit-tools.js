@@ -112,7 +112,7 @@ function transplantSection() {
 }
 
 function resampleSection() {
-  let asked = 0, shown = null;
+  let asked = 0, shown = null, session = 0;
   const act = button(t("edit_resample_do"), () => {
     asked = ++outbox.request;
     root.dataset.resampling = "true";
@@ -123,7 +123,9 @@ function resampleSection() {
   parts.push(() => {
     const { reason, title, grid, tries } = store.start.prior, offers = read("offers");
     const current = offers?.session === store.start.session ? offers : null;
-    if (current && current.request >= asked) root.dataset.resampling = "false";
+    // What was asked of an earlier picture is answered by nobody.
+    if (session !== store.start.session || current?.request >= asked) root.dataset.resampling = "false";
+    session = store.start.session;
     const busy = root.dataset.resampling === "true";
     act.disabled = Boolean(reason) || !store.count || busy;
     note.textContent = reason ? t(`edit_prior_${reason}`, title, ...(grid ?? [])) : busy ? t("working")

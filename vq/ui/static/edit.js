@@ -33,7 +33,8 @@ const figures = { changed: figure("changed"), psnr: figure("psnr"), selected: fi
 const ofAll = h("span");
 const strip = h("div.vq-edit-figures", {},
   h("span", {}, figures.changed, " ", ofAll), h("span", {}, figures.psnr, ` ${t("edit_psnr")}`), h("span", {}, figures.selected, ` ${t("edit_selected")}`));
-const savePicture = button(t("edit_save_picture"), () => {
+const savePicture = button(t("edit_save_picture"), async () => {
+  await VQ.edited();
   const { after } = store.images;
   if (after) h("a", { href: after.src, download: `${store.start.codec.replaceAll("/", "-")}-edited.png` }).click();
 }, { "data-act": "save-picture" });
@@ -87,12 +88,14 @@ parts.push(() => {
   trigger("surprise", { session: store.live.session, request: ++outbox.request });
 });
 
-root.addEventListener("keydown", (event) => {
-  if (!store.live || !(event.ctrlKey || event.metaKey) || event.altKey || event.target.type === "number") return;
+// Wherever the focus is while the tab is in front, but not from fields with an undo of their own.
+const WRITTEN = "input:not([type=range], [type=radio], [type=checkbox], [type=file]), textarea, [contenteditable]";
+document.addEventListener("keydown", (event) => {
+  if (!root.offsetParent || !store.live || !(event.ctrlKey || event.metaKey) || event.altKey || event.target.closest?.(WRITTEN)) return;
   const key = event.key.toLowerCase();
   const act = { z: () => edit({ op: event.shiftKey ? "redo" : "undo" }, event.timeStamp), y: () => edit({ op: "redo" }, event.timeStamp),
     a: () => select(allCells()), c: copy, v: paste }[key];
-  if (!act) return;
+  if (!act || (key === "c" && String(getSelection())) || (key === "v" && !store.clip)) return;
   event.preventDefault();
   act();
 });

@@ -46,7 +46,7 @@ function stop() {
 }
 
 function build(row) {
-  const title = t(`path_${row.name}`);
+  const title = t(`path_${row.name}`), { revision } = props.value;
   const big = h("img.vq-row-picture", { width: row.size, height: row.size, draggable: "false" });
   const tiles = row.frames.map((url, i) => h("button", { type: "button", tabindex: -1, "aria-label": t("frame_alt", title, i + 1, row.frames.length),
     onclick: () => { stop(); move(i); } }, h("img", { src: url, alt: "", width: row.size, height: row.size })));
@@ -59,9 +59,9 @@ function build(row) {
   } }, ...tiles);
   const save = (format) => h("button", { type: "button", "aria-label": `${t(`save_${format}`)}: ${title}`, "data-save": format, onclick: () => {
     // Not "path", which Gradio would take for a file's.
-    trigger("save", { film: row.name, format, request: ++requests });
+    trigger("save", { film: row.name, revision, format, request: ++requests });
   } }, t(`save_${format}`));
-  const node = h("article.vq-card.vq-row", { "data-path": row.name, "data-revision": props.value.revision }, big,
+  const node = h("article.vq-card.vq-row", { "data-path": row.name, "data-revision": revision }, big,
     h("div.vq-row-body", {}, h("header", {}, h("h3", {}, title), h("span.vq-tag", {}, `${row.size} px`)), film,
       h("p.vq-what", {}, t(`about_${row.name}`)), h("footer.vq-actions", {}, save("webp"), save("gif"))));
   return { node, show: (i) => {
@@ -82,9 +82,12 @@ function plot(title, note, rows, pick, digits) {
   const steps = count - 1, high = Math.max(1e-9, ...rows.flatMap(pick));
   const x = (i) => left + (steps > 1 ? i / (steps - 1) : 0.5) * (width - left - right);
   const y = (value) => top + (1 - value / high) * (height - top - bottom);
-  const ticks = [0, high / 2, high].map((value) => h("g", {},
+  // Low counts and paths that stand still have fewer lines than three that differ.
+  const middle = digits ? high / 2 : Math.round(high / 2);
+  const named = new Map([0, middle, high].map((value) => [number(value, high < 10 ? digits : 0), value]).reverse());
+  const ticks = [...named].map(([name, value]) => h("g", {},
     h("line.vq-gridline", { x1: left, x2: width - right, y1: y(value), y2: y(value) }),
-    h("text.vq-axis", { x: left - 5, y: y(value) + 3, "text-anchor": "end" }, number(value, high < 10 ? digits : 0))));
+    h("text.vq-axis", { x: left - 5, y: y(value) + 3, "text-anchor": "end" }, name)));
   const now = h("line.vq-now", { y1: top, y2: height - bottom });
   now.place = (i) => x(Math.min(steps - 1, Math.max(0, i - 1)));
   const lines = rows.map((row) => {
