@@ -220,6 +220,17 @@ def test_uploads_cut_short_leave_nothing(folder, load, load_prior, statistics):
         assert [path.name for path in folder.rglob("*") if path.is_file()] == ["picture.png"]
 
 
+def test_a_folder_of_many_files_is_not_read_for_every_upload(folder, monkeypatch):
+    """Between two looks what is announced is added up; what would not fit then is looked for at once."""
+    looks: list[int] = []
+    clear = Room._clear
+    monkeypatch.setattr(Room, "_clear", lambda self, *words: looks.append(1) or clear(self, *words))
+    room = Room(limit=1_000, every=60)
+    assert all(room.make(100) for _ in range(10)) and len(looks) == 1 and not room.due
+    assert room.make(100) and len(looks) == 2  # none of them came
+    assert not room.make(2_000) and room.make(900)
+
+
 def cut_short(url, data):
     host, port = re.search(r"//([^:]+):(\d+)", url).groups()
     with socket.create_connection((host, int(port)), timeout=20) as s:

@@ -175,7 +175,7 @@ class Gate:
             return too_large(limit)
         if upload:
             return None if await run_sync(self.room.make, size) else said("no_room", 507)
-        if path.startswith((f"{API}queue/join", f"{API}call/")):
+        if self.room.due and path.startswith((f"{API}queue/join", f"{API}call/")):
             await run_sync(self.room.tidy)
         return None
 

@@ -18,6 +18,7 @@ from gradio.utils import get_upload_folder
 
 _STORED = re.compile(r"[0-9a-f]{64}")
 _PARTIAL = re.compile(r"tmp\w+")
+LOOK = 0.5  # seconds: looks that take longer become rarer in proportion
 
 
 class Kept(NamedTuple):
@@ -30,7 +31,8 @@ class Kept(NamedTuple):
 class Room:
     """limit: bytes in all. free: bytes left on the disk. age: seconds after its last use that a file goes.
 
-    partial: seconds after its last byte that an unfinished upload goes. every: seconds between two looks.
+    partial: seconds after its last byte that an unfinished upload goes. every: seconds between two looks, more where
+    a look takes long.
     """
 
     limit: int = 2_000_000_000
@@ -39,31 +41,51 @@ class Room:
     partial: float = 60
     every: float = 10
     _next: float = 0.0
+    _used: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def due(self) -> bool:
+        """Whether nobody has looked for a while."""
+        return time.monotonic() >= self._next
 
     def tidy(self) -> None:
         """Delete what is too old or too much, if nobody has looked for a while."""
-        if time.monotonic() >= self._next:
+        if self.due:
             self.make(0)
 
     def make(self, needed: int) -> bool:
-        """Delete what is too old, and the longest unused until `needed` bytes fit; whether they do now."""
+        """Whether `needed` bytes fit, if need be by deleting what is too old, and the longest unused.
+
+        Between two looks what is announced is added up: a look at thousands of files takes longer than a request.
+        """
         with self._lock:
-            self._next = time.monotonic() + self.every
             folder = Path(get_upload_folder())
             with suppress(OSError):
                 folder.mkdir(parents=True, exist_ok=True)
-            kept, total = sorted(files(folder)), 0
-            total = sum(file.size for file in kept)
-            now = time.time()
-            for file in kept:
-                old = now - file.used > (self.age if file.path.parent != folder else self.partial)
-                if old or total + needed > self.limit:
-                    total -= file.size
-                    remove(file.path, folder)
+            if self.due or self._used + needed > self.limit:
+                begin = time.monotonic()
+                self._used = self._clear(folder, needed)
+                end = time.monotonic()
+                self._next = end + self.every * max(1.0, (end - begin) / LOOK)
+            if self._used + needed > self.limit:
+                return False
             with suppress(OSError):
-                return total + needed <= self.limit and shutil.disk_usage(folder).free >= needed + self.free
+                if shutil.disk_usage(folder).free >= needed + self.free:
+                    self._used += needed
+                    return True
             return False
+
+    def _clear(self, folder: Path, needed: int) -> int:
+        """Delete what is too old, and the longest unused until `needed` bytes fit; how many are left."""
+        kept = sorted(files(folder))
+        total, now = sum(file.size for file in kept), time.time()
+        for file in kept:
+            old = now - file.used > (self.age if file.path.parent != folder else self.partial)
+            if old or total + needed > self.limit:
+                total -= file.size
+                remove(file.path, folder)
+        return total
 
 
 def files(folder: Path) -> Iterator[Kept]:
