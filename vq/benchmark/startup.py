@@ -116,10 +116,13 @@ def launch(app: Path, settle: float, use: bool = False) -> Start:
         return Start(server.seconds, found, resident(server.pid), first, after_tabs(client, server.pid) if use else {})
 
 
-def connect(server: Server) -> Client:
-    """Gradio's own client, past any proxy."""
+def connect(server: Server, download_files: bool = False) -> Client:
+    """Gradio's own client, past any proxy.
+
+    Unless told that there is nothing to verify, it reads all certificates of the system anew for every request.
+    """
     with direct():
-        return Client(server.url, verbose=False, download_files=False)
+        return Client(server.url, verbose=False, download_files=download_files, ssl_verify=False)
 
 
 def after_tabs(client: Client, pid: int) -> dict[str, int]:

@@ -17,7 +17,7 @@ from PIL import Image
 from vq import load, load_prior
 from vq.benchmark import browser
 from vq.benchmark.report import Cell, Table, medians
-from vq.benchmark.startup import PICTURE, ROOT, Server, serving
+from vq.benchmark.startup import PICTURE, ROOT, Server, connect, serving
 from vq.catalogue import CODECS
 from vq.image import open_picture
 from vq.tasks import edit, interpolate, reconstruct, sample
@@ -47,7 +47,7 @@ def measure(args: argparse.Namespace) -> list[Table]:
 
 def requests(server: Server, rounds: int) -> Table:
     """Each endpoint over HTTP, files up and down included, beside the same task as a function call."""
-    client = Client(server.url, verbose=False, download_files=True)
+    client = connect(server, download_files=True)
     picture, sent = open_picture(PICTURE), handle_file(str(PICTURE))
     rows: list[list[Cell]] = []
     for name, (request, task) in pairs(client, sent, picture).items():
