@@ -178,6 +178,7 @@ class Trainer:
     def run(self) -> bool:
         """Train; True when the plan is done, False when it was interrupted."""
         self.plan.out.mkdir(parents=True, exist_ok=True)
+        self._recover()
         if self.plan.resume and self.checkpoint.exists():
             self.restore()
             self._say(f"resumed at step {self.clock.step}")
@@ -202,6 +203,7 @@ class Trainer:
 
     def restore(self) -> None:
         """Take up the state of RUN/checkpoint. Raises FileNotFoundError if there is none."""
+        self._recover()
         if not self.checkpoint.exists():
             raise FileNotFoundError(f"{self.plan.out}: no checkpoint there yet")
         self.accelerator.load_state(str(self.checkpoint))
@@ -257,6 +259,12 @@ class Trainer:
             fresh.rename(self.checkpoint)
             shutil.rmtree(old, ignore_errors=True)
         self.accelerator.wait_for_everyone()
+
+    def _recover(self) -> None:
+        """After a kill between the two renames of `save`, the new checkpoint is whole and lacks only its name."""
+        fresh, old = self.checkpoint.with_suffix(".new"), self.checkpoint.with_suffix(".old")
+        if self.accelerator.is_main_process and not self.checkpoint.exists() and old.exists():
+            (fresh if fresh.exists() else old).rename(self.checkpoint)
 
     def _export(self, folder: Path) -> None:
         with averaged(self.recipe) as model:

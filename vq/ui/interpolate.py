@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -23,6 +24,7 @@ from vq.tasks.common import SIZES
 from vq.tasks.interpolate import FRAMES, PATHS, SEEDS, SIDES, AnimationFormat, End, Frame
 from vq.ui import slots as places
 from vq.ui.common import COMPUTE, PictureInput, Result, Studio, computes, data_url, failure, panel, png, sentences
+from vq.ui.limits import present
 from vq.ui.reconstruct import EXAMPLES, Turn, thumbnail
 from vq.ui.slots import Slots
 from vq.ui.texts import both, t
@@ -338,7 +340,8 @@ def endpoint(studio: Studio) -> None:
         try:
             model = studio.load(codec)
             first, last = tasks.end_of(model, a, size), tasks.end_of(model, b, size)
-            done = list(tasks.interpolate(model, first, last, path, frames, seed))
+            frames_of = tasks.interpolate(model, first, last, path, frames, seed)
+            done = list(takewhile(lambda _: present(), frames_of))
         except ValueError as error:
             raise failure(error) from error
         return {"frames": [stored(frame.picture, i, out) for i, frame in enumerate(done)]} | figures(done)

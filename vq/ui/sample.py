@@ -19,6 +19,7 @@ from vq.codebook import false_colours
 from vq.tasks import sample as tasks
 from vq.tasks.sample import MAX_PICTURES, MODELS, SEEDS, TOKEN_MODELS, Frame, Settings
 from vq.ui.common import COMPUTE, Result, Studio, computes, data_url, failure, panel, sentences
+from vq.ui.limits import present
 from vq.ui.reconstruct import Turn
 from vq.ui.texts import both
 
@@ -94,8 +95,12 @@ def about(studio: Studio, sent: Any) -> dict[str, Any]:
 
 def show(studio: Studio, turn: Run, number: int, sent: Any) -> Iterator[Shown]:
     """Values of (pictures, results) as they become ready. `sent`: fields of Settings, or {"line": settings line}."""
+
+    def wanted() -> bool:
+        return turn.wants(number) and present()
+
     yield gr.skip(), gr.skip()
-    if not turn.wants(number):
+    if not wanted():
         return
     try:
         settings, revision = read_request(sent)
@@ -104,7 +109,7 @@ def show(studio: Studio, turn: Run, number: int, sent: Any) -> Iterator[Shown]:
             value |= {"adopt": asdict(settings)}
         yield value, ()
         frame = None
-        for frame in tasks.stream(studio.load, studio.load_prior, settings, wanted=lambda: turn.wants(number)):
+        for frame in tasks.stream(studio.load, studio.load_prior, settings, wanted=wanted):
             value = value | progress(frame)
             yield value, gr.skip()
         if turn.number != number:
@@ -225,7 +230,7 @@ def endpoints(studio: Studio) -> None:
         sent = {"model": model, "n": n, "seed": seed, "temperature": temperature, "top_k": top_k, "top_p": top_p}
         try:
             settings = tasks.settings_of(sent)
-            frame = tasks.sample(studio.load, studio.load_prior, settings)
+            frame = drawn(studio, settings)
             line, _ = described(studio, settings)
         except ValueError as error:
             raise failure(error) from error
@@ -268,6 +273,12 @@ def endpoints(studio: Studio) -> None:
         sample, [model, n, seed, temperature, top_k, top_p], made, api_name="sample", **public
     )
     gr.Button(visible=False).click(complete, [tokens, cells, seed, whose], completed, api_name="complete", **public)
+
+
+def drawn(studio: Studio, settings: Settings) -> Frame:
+    """The finished pictures; what stands of them if whoever asked has left."""
+    *_, last = tasks.stream(studio.load, studio.load_prior, settings, math.inf, present)
+    return last
 
 
 def stored(picture: Image.Image, name: str, out: gr.JSON) -> dict[str, Any]:
