@@ -23,7 +23,7 @@ def test_changing_a_token_changes_no_logits_up_to_it():
 
 def test_each_cell_knows_its_neighbours_and_no_cell_beyond_the_edge():
     prior = tiny_transformer()
-    shown = prior.embed(prior.padded(torch.arange(H * W)[None]), 0, H * W)[0]
+    shown = prior.embed(prior.padded(torch.arange(H * W)[None]), prior.surroundings(), prior.places())[0]
     place = (prior.row_h1C + prior.column_wC).flatten(0, 1)
     for t in range(H * W):
         row, column = divmod(t, W)

@@ -10,7 +10,7 @@ Shapes: B batch, T sequence length, h, w grid, K codebook size, C width, N heads
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -113,7 +113,8 @@ class Transformer(Prior):
     def continuation(self, tokens_BT: Tensor) -> Tensor:
         """The first T < h * w tokens (B,T) -> logits (B,T+1,K): of the first token, of the one after the first, ..."""
         tokens_BT = tokens_BT.to(self.device)
-        x = self.embed(self.padded(tokens_BT), 0, tokens_BT.shape[1] + 1)
+        count = tokens_BT.shape[1] + 1
+        x = self.embed(self.padded(tokens_BT), self.surroundings()[:count], self.places()[:count])
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x))
@@ -122,24 +123,28 @@ class Transformer(Prior):
         """(B,T) -> (B,w+T): a row of "nothing" before the first token."""
         return F.pad(tokens_BT, (self.grid[1], 0), value=self.codebook_size)
 
-    def embed(self, padded_BP: Tensor, start: int, stop: int) -> Tensor:
-        """What the network is told before it predicts the positions start ... stop - 1: (B,stop-start,C).
+    def surroundings(self) -> Tensor:
+        """(T,3) int64, T = h * w: the cells of `padded` that each position is told of: before, above, beyond."""
+        h, w = self.grid
+        t = torch.arange(h * w, device=self.device)
+        # At the right edge there is no cell above to the right, but in raster order the first of the row at hand. Cell
+        # 0 of `padded` is always "nothing".
+        return torch.stack([w + t - 1, t, torch.where(t % w == w - 1, 0, t + 1)], 1)
 
-        padded (B,P) as from `padded`, P at least w + stop - 1.
-        """
-        w, positions = self.grid[1], torch.arange(start, stop, device=padded_BP.device)
-        before = padded_BP[:, w + start - 1 : w + stop - 1]
-        # At the right edge there is no cell above to the right; raster order would take one from the row at hand.
-        ahead = (positions + 1).clamp(max=padded_BP.shape[1] - 1)
-        beyond = padded_BP[:, ahead].masked_fill(positions % w == w - 1, self.codebook_size)
-        place = self.row_h1C[positions // w, 0] + self.column_wC[positions % w]
-        return self.before(before) + self.above(padded_BP[:, start:stop]) + self.beyond(beyond) + place
+    def places(self) -> Tensor:
+        """(T,C): row and column of each position."""
+        return (self.row_h1C + self.column_wC).flatten(0, 1)
+
+    def embed(self, padded_BP: Tensor, surroundings_m3: Tensor, places_mC: Tensor) -> Tensor:
+        """What the network is told before it predicts m positions: (B,m,C), from their rows of the two tables."""
+        before, above, beyond = padded_BP[:, surroundings_m3].unbind(2)
+        return self.before(before) + self.above(above) + self.beyond(beyond) + places_mC
 
     def pack(self) -> "Transformer":
         """Lay the weights out in memory as products with few rows like them; the values stay. Returns itself."""
         for block in self.blocks:
-            for layer in (block.attention.qkv, block.up):
-                # (out,in) with `out` contiguous: up to twice as fast where out > in.
+            for layer in (block.attention.qkv, block.up, block.down):
+                # (out,in) with `out` contiguous: up to twice as fast.
                 layer.weight.data = layer.weight.data.T.contiguous().T
         self.head.weight.data = self.head.weight.data.T.contiguous().T
         return self
@@ -148,16 +153,30 @@ class Transformer(Prior):
         return CachedSteps(self, n)
 
 
+class Layer(NamedTuple):
+    """What a step needs of a block, taken out of its modules: their calls would cost more than the products do.
+
+    Matrices are (in,out), views of the weights. keys, values: (n,N,T,E), filled up to what has been read.
+    """
+
+    norm1: Tensor
+    qkv: Tensor
+    out: Tensor
+    norm2: Tensor
+    up: Tensor
+    down: Tensor
+    keys: Tensor
+    values: Tensor
+
+
 class CachedSteps:
     """n growing grids with the keys and values of what has been read: a step costs one position, not all of them."""
 
     def __init__(self, network: Transformer, n: int):
         self.network, self.known, self.read, self.n = network, 0, 0, n
-        h, w = network.grid
-        self.heads = network.blocks[0].attention.heads if len(network.blocks) else 1
-        size = (2, n, self.heads, h * w, network.width // self.heads)
-        self.caches = [torch.empty(size, dtype=network.dtype, device=network.device) for _ in network.blocks]
-        self.padded = torch.full((n, w + h * w), network.codebook_size, device=network.device)
+        self.layers = [_layer(block, n, network.grid[0] * network.grid[1]) for block in network.blocks]
+        self.surroundings, self.places = network.surroundings(), network.places()
+        self.padded = network.padded(torch.full((n, len(self.places)), network.codebook_size, device=network.device))
 
     def feed(self, tokens_nm: Tensor) -> Tensor:
         """Append m tokens (n,m) to each grid, m >= 1 except to begin with -> logits (n,K) of the one that follows."""
@@ -167,19 +186,33 @@ class CachedSteps:
         self.known += count
         self.read = stop = self.known + 1
         # Rows are (grid, position) pairs: a step of one position is made of plain matrix products.
-        x = network.embed(self.padded, start, stop).flatten(0, 1)
-        for block, cache in zip(network.blocks, self.caches, strict=True):
-            y = self._attend(block.attention.qkv(block.norm1(x)), cache, start, stop)
-            x = torch.addmm(x, y, block.attention.out.weight.T)
-            y = block.up(block.norm2(x)).relu_()
-            x = torch.addmm(x, y.mul_(y), block.down.weight.T)
+        x = network.embed(self.padded, self.surroundings[start:stop], self.places[start:stop]).flatten(0, 1)
+        for layer in self.layers:
+            y = self._attend(torch.mm(_norm(x, layer.norm1), layer.qkv), layer, start, stop)
+            x = torch.addmm(x, y, layer.out)
+            y = torch.mm(_norm(x, layer.norm2), layer.up).relu_()
+            x = torch.addmm(x, y.mul_(y), layer.down)
         return network.head(network.norm(x.view(self.n, stop - start, -1)[:, -1]))
 
-    def _attend(self, qkv: Tensor, cache: Tensor, start: int, stop: int) -> Tensor:
+    def _attend(self, qkv: Tensor, layer: Layer, start: int, stop: int) -> Tensor:
         """qkv (n*m,3C) of the positions start ... stop - 1; keeps keys and values, returns (n*m,C)."""
-        q, *kv = qkv.view(self.n, stop - start, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        cache[0, :, :, start:stop], cache[1, :, :, start:stop] = kv
-        keys, values = cache[:, :, :, :stop]
+        heads = layer.keys.shape[1]
+        q, k, v = qkv.view(self.n, stop - start, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        layer.keys[:, :, start:stop], layer.values[:, :, start:stop] = k, v
+        keys, values = layer.keys[:, :, :stop], layer.values[:, :, :stop]
         seen = None if stop == start + 1 else torch.ones(stop, stop, dtype=torch.bool, device=q.device).tril()[start:]
         y = F.scaled_dot_product_attention(q, keys, values, attn_mask=seen)
         return y.transpose(1, 2).reshape(len(qkv), -1)
+
+
+def _layer(block: Block, n: int, total: int) -> Layer:
+    attention, width = block.attention, block.up.in_features
+    size = (n, attention.heads, total, width // attention.heads)
+    matrices = [layer.weight.T for layer in (attention.qkv, attention.out, block.up, block.down)]
+    keys, values = torch.empty(2, *size, dtype=matrices[0].dtype, device=matrices[0].device)
+    qkv, out, up, down = matrices
+    return Layer(block.norm1.weight, qkv, out, block.norm2.weight, up, down, keys, values)
+
+
+def _norm(x: Tensor, weight: Tensor) -> Tensor:
+    return torch.layer_norm(x, weight.shape, weight)
