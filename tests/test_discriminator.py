@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from vq.models.discriminator import FeatureDiscriminator, PatchDiscriminator
-from vq.models.squeezenet import TAP_CHANNELS, SqueezeNet, activation_distance
+from vq.models.squeezenet import TAP_CHANNELS, SqueezeNet, activation_distance, texture_distance
 from vq.models.vqvae import VQVAE
 from vq.train.autoencoders import Spec, VQRecipe
 from vq.train.losses import discriminator_loss, generator_loss
@@ -50,6 +50,16 @@ def test_the_distance_of_pictures_is_that_of_their_activations() -> None:
     a[0, 0] = 3.0
     b = torch.stack([a[0, :, :, 0], torch.tensor([[0.0], [7.0]])], 2)[None]
     assert torch.allclose(activation_distance([a], [b]), torch.tensor([1.0]))
+
+
+def test_texture_is_how_much_there_is_not_where() -> None:
+    torch.manual_seed(0)
+    a = torch.rand(2, 3, 4, 4)
+    moved = a.flatten(2)[:, :, torch.randperm(16)].view_as(a)
+    assert torch.allclose(texture_distance([a], [moved]), torch.zeros(2), atol=1e-6)
+    # By hand: mean 2 and deviation 1 against mean 2 and deviation 0, relative to 2^2 + 1^2.
+    stripes, flat = torch.tensor([[[[1.0, 3.0]]]]), torch.full((1, 1, 1, 2), 2.0)
+    assert torch.allclose(texture_distance([stripes], [flat]), torch.tensor([0.2]), atol=1e-3)
 
 
 def test_losses_leave_no_gradient_on_the_other_side() -> None:

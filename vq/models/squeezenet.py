@@ -83,5 +83,24 @@ def activation_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     return torch.stack([(x - y).square().sum(1).mean((1, 2)) for x, y in pairs]).sum(0)
 
 
+def texture_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    """(B,): how far the mean and the deviation of every channel of b are from those of a, relative to a's size.
+
+    Squared differences over squared lengths, averaged over taps. Where a texture lies counts for nothing, how much of
+    it there is for all: what is left of the Gram matrices of Gatys et al. 2015 (arXiv:1505.07376) on their diagonal, in
+    the form of Huang & Belongie 2017 (arXiv:1703.06868).
+    """
+    terms = []
+    for x, y in zip(map(_moments, a), map(_moments, b), strict=True):
+        terms.append((x - y).square().sum(1) / (x.square().sum(1) + 1e-6))
+    return torch.stack(terms).mean(0)
+
+
+def _moments(x_BChw: Tensor) -> Tensor:
+    """(B,2C): mean and standard deviation over positions."""
+    variance, mean = torch.var_mean(x_BChw.flatten(2), 2, correction=0)
+    return torch.cat([mean, (variance + 1e-6).sqrt()], 1)
+
+
 def _unit(x_BChw: Tensor) -> Tensor:
     return x_BChw * torch.rsqrt(x_BChw.square().sum(1, keepdim=True) + 1e-10)

@@ -16,7 +16,7 @@ from vq.image import sheet
 from vq.models.autoencoder import AE, VAE
 from vq.models.discriminator import FeatureDiscriminator, PatchDiscriminator
 from vq.models.quantizer import EMACodebook
-from vq.models.squeezenet import TAP_CHANNELS, SqueezeNet, activation_distance
+from vq.models.squeezenet import TAP_CHANNELS, SqueezeNet, activation_distance, texture_distance
 from vq.models.vqvae import VQVAE
 from vq.train.loop import copy_weights, cosine, descend
 from vq.train.losses import discriminator_loss, gaussian_kl, generator_loss, log_error, sum_of_squares
@@ -32,6 +32,7 @@ class Spec:
     adversary_start: the share of the run after which encoder and codebook freeze and the decoder trains against the
     discriminator; 1 means never.
     adversarial, feature_adversarial: weights of its verdicts on pixels, and on what the perceptual network sees.
+    adversarial_perceptual, adversarial_texture: weights of the feature and texture distances in that phase.
     freeze_tokens: train the decoder alone, so that tokens, and priors trained on them, keep their meaning.
     restart_every: steps between restarts of codes used less than restart_below times the mean.
     """
@@ -56,6 +57,7 @@ class Spec:
     feature_adversarial: float = 0.0
     adversarial_form: str = "hinge"
     adversarial_perceptual: float = 0.08
+    adversarial_texture: float = 0.0
     decoder_lr: float = 2e-4
     discriminator_lr: float = 4e-4
     discriminator_widths: tuple[int, ...] = (64, 128, 256)
@@ -229,9 +231,11 @@ class VQRecipe:
         terms = {
             "l1": (x_hat - x).abs().mean(),
             "perceptual": activation_distance(real, fake).mean(),
+            "texture": texture_distance(real, fake).mean(),
             "adversarial": generator_loss(pixels.float(), spec.adversarial_form),
         }
         loss = terms["l1"] + spec.adversarial_perceptual * terms["perceptual"]
+        loss = loss + spec.adversarial_texture * terms["texture"]
         # The discriminator starts from nothing: its first verdicts count for little.
         trust = min(1.0, progress / 0.05)
         loss = loss + trust * spec.adversarial * terms["adversarial"]
@@ -243,8 +247,8 @@ class VQRecipe:
         with self.accelerator.autocast():
             # One pass for both sides: every verdict depends on its own picture alone.
             both = [torch.cat([a, b.detach()]) for a, b in zip([x, *real], [x_hat, *fake], strict=True)]
-            verdicts = self.d_net(both[0], both[1:])
-        pixels, *features = [discriminator_loss(*v.float().chunk(2), spec.adversarial_form) for v in verdicts]
+            sides = [verdicts.float().chunk(2) for verdicts in self.d_net(both[0], both[1:])]
+        pixels, *features = [discriminator_loss(a, b, spec.adversarial_form) for a, b in sides]
         d_loss = pixels + (mean(features) if features else 0)
         descend(self.accelerator, d_loss, (self.d_optimizer, spec.discriminator_lr * rate))
         self.ema.step(self.model.parameters())

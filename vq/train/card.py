@@ -35,7 +35,8 @@ _RECIPES: dict[str, tuple[str, ...]] = {
     "vqvae": _QUANTISED,
     "vqgan": (
         *_QUANTISED,
-        *("adversary_start", "adversarial", "feature_adversarial", "adversarial_form", "adversarial_perceptual"),
+        *("adversary_start", "adversarial", "feature_adversarial", "adversarial_form"),
+        *("adversarial_perceptual", "adversarial_texture"),
         *("decoder_lr", "discriminator_lr", "discriminator_widths"),
     ),
     "pixelcnn": _PRIOR,
