@@ -1,6 +1,7 @@
 # make run    install what the app needs into .venv (once) and serve it; PORT=8000 or ARGS="--port 8000"
 # make test   install what the tests need too (Chromium included) and run them
-# make check  lint, format and types
+# make torture  all bad uploads and nonsense for every endpoint that the tests can make; make test takes a draw of them
+# make check  lint, format, types, and known vulnerabilities of what is installed
 # make space OUT=dir   collect what a Hugging Face Space needs and check it; VQ_WEIGHTS=org/prefix, ZEROGPU=1
 # make report CATS=cats64.zip PHOTOS=photos160.zip PERCEPTUAL=squeezenet1_1.safetensors   write weights/README.md
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 TESTS ?= tests
 
-.PHONY: run test check space report clean
+.PHONY: run test torture check space report clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/python app.py $(ARGS)
@@ -18,10 +19,14 @@ test: $(VENV)/.test
 	@sh tests/chromium.sh $(BIN)
 	@$(BIN)/python -m pytest $(TESTS)
 
+torture: $(VENV)/.test
+	@VQ_TORTURE=1 $(BIN)/python -m pytest tests/test_corpus.py tests/test_fuzz.py tests/test_faults.py tests/test_limits.py
+
 check: $(VENV)/.test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python tests/audit.py
 
 space: $(VENV)/.run
 	@test -n "$(OUT)" || { echo "Say where: make space OUT=dir" >&2; exit 2; }
