@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import tempfile
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,11 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 for variable in ("NO_PROXY", "no_proxy"):
     os.environ[variable] = ",".join(filter(None, [os.environ.get(variable), "127.0.0.1", "localhost"]))
+
+# Uploads lie in a folder of their own, which vq.ui.room keeps small, and not among those of other Gradio apps.
+os.environ.setdefault(
+    "GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir(), f"vq-studio-{os.getuid() if hasattr(os, 'getuid') else 0}"))
+)
 
 with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  (on a ZeroGPU Space it must come before PyTorch)

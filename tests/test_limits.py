@@ -5,6 +5,7 @@ import re
 import socket
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from pictures import encoded
 from PIL import Image
 from wire import API, Later, Wire, functions, served
 
-from vq.ui import build_app, launch_options, limits
+from vq.ui import build_app, fetch, launch_options, limits
 from vq.ui.guard import BODY, UPLOAD
 from vq.ui.limits import RETRY, Limits
 from vq.ui.room import Room
@@ -248,3 +249,53 @@ def test_a_full_disk_refuses_uploads_in_one_sentence(folder, load, load_prior, s
         answer = visitor.upload(picture(0))
         assert answer.status_code == 507 and "full" in answer.json()["detail"] and "已满" in answer.json()["detail"]
         assert not [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def elsewhere():
+    """Another server: a picture, something endless, and an address that leads on to either."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path == "/on":
+                self.send_response(302)
+                self.send_header("Location", "/picture.png")
+                self.end_headers()
+                return
+            self.send_response(404 if self.path == "/none" else 200)
+            self.end_headers()
+            try:
+                self.wfile.write(picture(5))
+                while self.path == "/endless":
+                    self.wfile.write(bytes(2**16))
+            except OSError:
+                pass
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_an_address_for_a_picture_is_bounded_and_public(page_url, elsewhere, monkeypatch):
+    def named(path, **more):
+        return {"path": f"{elsewhere}{path}", "meta": {"_type": "gradio.FileData"}} | more
+
+    with Wire(page_url) as visitor:
+
+        def ask(file):
+            return visitor.call("reconstruct", [file, ["ae"], 64, "crop"])
+
+        refused = ask(named("/picture.png"))["error"]  # of this machine's own network
+        assert "address" in refused and "地址" in refused
+        assert "address" in ask({"path": "http://nowhere.invalid/x.png", "meta": {"_type": "gradio.FileData"}})["error"]
+        monkeypatch.setattr(fetch, "allowed", lambda ip: True)
+        assert "data" in ask(named("/picture.png")) and "data" in ask(named("/on"))
+        monkeypatch.setattr(fetch, "LARGEST", 1_000_000)
+        for path in ("/endless", "/none"):
+            assert "address" in ask(named(path))["error"]
+        # Nothing but a picture may come from an address.
+        assert "unexpected" in visitor.call("edit_tokens", ["vqvae", named("/picture.png"), []])["error"]

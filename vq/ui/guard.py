@@ -11,7 +11,7 @@ import re
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 from anyio.to_thread import run_sync
@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vq.ui.common import failure
+from vq.ui.fetch import localize
 from vq.ui.limits import FairQueue, Limits
 from vq.ui.room import Room
 from vq.ui.texts import TEXTS, both
@@ -60,23 +61,34 @@ class Page(gr.Blocks):
         self.limits = limits or Limits()
         super().__init__(**kwargs)
 
-    def queue(self, *args: Any, **kwargs: Any) -> "Page":
-        """Gradio calls this itself; there is no other way into the handlers than the queue."""
-        super().queue(*args, **{"api_open": False} | kwargs)
-        old = self._queue
+    def queue(  # type: ignore[override]
+        self,
+        status_update_rate: float | Literal["auto"] = "auto",
+        api_open: bool | None = None,
+        max_size: int | None = None,
+        **kwargs: Any,
+    ) -> "Page":
+        """Gradio calls this itself; there is no other way into the handlers than the queue.
+
+        Gradio's own would make a server besides, which leaving the `with` block and launching do again.
+        """
+        self.api_open = False
         self._queue = FairQueue(
             self.limits,
-            live_updates=old.live_updates,
-            concurrency_count=old.max_thread_count,
-            update_intervals=old.update_intervals,
+            live_updates=status_update_rate == "auto",
+            concurrency_count=self.max_threads,
+            update_intervals=1 if status_update_rate == "auto" else status_update_rate,
             max_size=None,  # ours says how long to wait
             blocks=self,
-            default_concurrency_limit=old.default_concurrency_limit,
+            **kwargs,
         )
         return self
 
     async def process_api(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
         try:
+            if kwargs.get("iterator") is None:
+                pairs = zip(block_fn.inputs, inputs, strict=False)
+                inputs = [await localize(block, value) for block, value in pairs]
             return await super().process_api(block_fn, inputs, *args, **kwargs)
         except Exception as error:
             raise told(error) from None
