@@ -7,6 +7,7 @@ if sys.version_info < (3, 11):  # noqa: UP036
 
 import argparse
 import contextlib
+import gc
 import importlib.util
 import json
 import os
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
     check_device(options.device)
     check_mcp(options.mcp)
     codecs, folders = choose_codecs(options.model)
+    # What is imported stays: looking through it for garbage again and again takes a fourth of the start; see `settle`.
+    gc.disable()
     from vq.ui import build_app, launch_options
 
     loader = Loader(options.device, folders)
@@ -61,10 +64,21 @@ def main(arguments: list[str] | None = None) -> None:
         if "port" not in str(error):
             raise
         sys.exit(f"Port {options.port} is in use: stop what uses it, or choose another with --port.")
-    if not zero_gpu():  # its main process never computes
-        # Only now: what diffusers imports takes longer than everything else together, and the page is there already.
-        threading.Thread(target=loader.warm_up, args=(list(codecs),), daemon=True).start()
+    # Only now: what diffusers imports takes longer than everything else together, and the page is there already.
+    wanted = [] if zero_gpu() else list(codecs)  # there the main process never computes
+    threading.Thread(target=settle, args=(loader, wanted), daemon=True).start()
     page.block_thread()
+
+
+def settle(loader: "Loader", names: list[str]) -> None:
+    """Make ready what the first visitors will need, then collect garbage as usual, but not among what stays."""
+    try:
+        if names:
+            loader.warm_up(names)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
