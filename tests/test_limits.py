@@ -16,7 +16,7 @@ from pictures import encoded
 from PIL import Image
 from wire import API, Later, Wire, functions, served
 
-from vq.ui import build_app, fetch, launch_options, limits
+from vq.ui import build_app, common, fetch, launch_options, limits
 from vq.ui.guard import BODY, UPLOAD
 from vq.ui.limits import RETRY, Limits
 from vq.ui.room import Room
@@ -299,3 +299,22 @@ def test_an_address_for_a_picture_is_bounded_and_public(page_url, elsewhere, mon
             assert "address" in ask(named(path))["error"]
         # Nothing but a picture may come from an address.
         assert "unexpected" in visitor.call("edit_tokens", ["vqvae", named("/picture.png"), []])["error"]
+
+
+def test_pictures_are_decoded_a_few_at_a_time(page_url, monkeypatch):
+    monkeypatch.setattr(common, "PATIENCE", 0.2)
+    with Wire(page_url) as visitor:
+        sent = visitor.upload(picture(0))
+        with common.DECODERS, common.DECODERS:
+            assert "try again in" in visitor.call("reconstruct", [sent, ["ae"], 64, "crop"])["error"]
+        assert "data" in visitor.call("reconstruct", [sent, ["ae"], 64, "crop"])
+
+
+def test_states_of_visitors_are_bounded(load, load_prior, statistics):
+    page = build_app(load, load_prior, statistics)
+    with served(page, state_session_capacity=5) as url:
+        for _ in range(12):
+            with Wire(url) as visitor:
+                assert visitor.ask(functions(page)["vq-sample-options.draw"], [None])["data"] == [1]
+        assert len(page.app.state_holder.session_data) <= 5
+    assert launch_options()["state_session_capacity"] <= 256

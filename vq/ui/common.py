@@ -6,7 +6,8 @@ import json
 import os
 import threading
 from abc import ABCMeta
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -30,6 +31,7 @@ STATIC = Path(__file__).parent / "static"
 COMPUTE = "compute"
 # Pictures decoded at once: one of a hundred million pixels takes a gigabyte while it is.
 DECODERS = threading.BoundedSemaphore(2)
+PATIENCE = 20  # seconds to wait for one of them
 
 Task = TypeVar("Task", bound=Callable[..., Any])
 Part = TypeVar("Part", bound=gr.components.FormComponent)
@@ -99,10 +101,12 @@ class PictureInput(gr.Image, metaclass=NoStubs):
         if payload is None:
             return None
         try:
-            with DECODERS:
+            with decoding():
                 if payload.url and payload.url.startswith("data:"):
                     return open_picture(base64.b64decode(payload.url.partition(",")[2]))
                 return open_picture(used(self.uploaded(payload.path)))
+        except gr.Error:  # which is a ValueError
+            raise
         except FileNotFoundError as error:
             raise gr.Error(both("picture_gone"), print_exception=False) from error
         except PictureError as error:
@@ -125,6 +129,20 @@ def as_sent(component: Part) -> Part:
     """
     component.preprocess = lambda payload: payload  # type: ignore[method-assign]
     return component
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """One of the few places for pictures that are being decoded. Raises gr.Error if none becomes free.
+
+    Some handlers don't go through the queue, and each that waited for ever would keep a thread.
+    """
+    if not DECODERS.acquire(timeout=PATIENCE):
+        raise gr.Error(" / ".join(text.format(PATIENCE) for text in TEXTS["queue_full"]), print_exception=False)
+    try:
+        yield
+    finally:
+        DECODERS.release()
 
 
 def used(file: Path) -> Path:
