@@ -170,7 +170,7 @@ def test_handlers(program, described):
         handlers = described["handlers"]
         shapes = {d["id"]: len(d["inputs"]) for d in handlers}
 
-        @settings(PROFILE, max_examples=EXAMPLES * (40 if FULL else 15))
+        @settings(PROFILE, max_examples=EXAMPLES * (10 if FULL else 15))
         @given(st.sampled_from(sorted(shapes)), st.data(), junk, st.sampled_from(["own", "foreign", "new", "strange"]))
         def fuzz(index, data, event, whose):
             session = {"own": visitor.session, "foreign": others.session, "new": os.urandom(4).hex()}

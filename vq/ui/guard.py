@@ -112,9 +112,9 @@ def in_both(error: gr.Error) -> str:
     if _CHINESE.search(text):
         return text
     if (choice := _CHOICE.fullmatch(text)) is not None:
-        return filled("choice", *(part[:200] for part in choice.groups()))
+        return filled("choice", choice[1][:60], choice[2][:150])
     # Ours name the argument and what was expected of it.
-    return both("bad_request") if error.print_exception else filled("argument", text[:300])
+    return both("bad_request") if error.print_exception else filled("argument", text[:200])
 
 
 def filled(key: str, *values: Any) -> str:
