@@ -65,6 +65,7 @@ class Room:
                 folder.mkdir(parents=True, exist_ok=True)
             if self.due or self._used + needed > self.limit:
                 begin = time.monotonic()
+                self._next = begin + self.every  # nobody else needs to wait for this look
                 self._used = self._clear(folder, needed)
                 end = time.monotonic()
                 self._next = end + self.every * max(1.0, (end - begin) / LOOK)
