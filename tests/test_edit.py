@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 import torch
 from pictures import photo
+from PIL import Image, ImageOps
 
-from vq import atlas, metrics
+from vq import atlas, metrics, tokenfile
 from vq.catalogue import CODECS
 from vq.editing import EditError
-from vq.image import fit_square, to_picture, to_tensor
+from vq.image import fit_square, open_picture, to_picture, to_tensor
 from vq.messages import LoadError
 from vq.tasks import edit as tasks
 from vq.ui.common import Result, Studio
 from vq.ui.edit import first_source
 from vq.ui.edit_desk import Desk
+from vq.ui.edit_shelf import KEPT
+from vq.ui.reconstruct import EXAMPLES
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +109,11 @@ def test_edit_applies_in_order_and_resamples(load, load_prior):
         with pytest.raises(EditError):
             tasks.edit(codec, "vqvae", tokens.tolist(), wrong, load_prior)
     many = [{"op": "resample", "cells": cells, "seed": i} for i in range(tasks.RESAMPLES + 1)]
-    with pytest.raises(EditError, match="at most 8 of the edits"):
+    with pytest.raises(EditError, match="At most 8 of the edits"):
         tasks.edit(codec, "vqvae", tokens.tolist(), many, load_prior)
-    with pytest.raises(EditError, match="no prior"):
+    with pytest.raises(EditError, match=r"op must be one of .*transplant, resample\.$"):
+        tasks.edit(codec, "vqvae", tokens.tolist(), [{"op": "choose", "index": 0}], load_prior)
+    with pytest.raises(EditError, match="No prior"):
         tasks.edit(codec, "vqvae", [[0] * 8] * 8, [{"op": "resample", "seed": 1}], load_prior)
 
 
@@ -231,9 +236,79 @@ def test_a_token_file_need_not_be_square(studio):
     oblong = json.dumps(file | {"h": 8, "tokens": file["tokens"][:8]})
     update, source, loaded = opened(desk.load_file(editor, {"text": oblong}, None, {"example": "rocket"}, ()))
     assert (update["start"]["h"], update["start"]["w"], source["square"]) == (8, 32, False)
-    assert loaded.donor is None and desk.save(loaded, {"request": 2})["text"].count("[") == 9
+    middle = ImageOps.fit(open_picture(EXAMPLES["rocket"]), (128, 32), Image.Resampling.LANCZOS)
+    assert torch.equal(torch.from_numpy(loaded.donor)[None], studio.load("vqvae").encode(to_tensor(middle)).tokens)
+    live, after = edited(desk, loaded, {"session": loaded.session, "request": 1, "edits": [{"op": "transplant"}]})
+    assert np.array_equal(after.tokens, loaded.donor) and live["undos"] == 1
+    assert desk.save(loaded, {"request": 2})["text"].count("[") == 9
     _, source, again = opened(desk.begin(loaded, None, source | {"size": 64}, None, None, ()))
     assert again.tokens.shape == (16, 16) and source["square"]
+
+
+def painted(desk, editor, code=1):
+    return edited(desk, editor, {"session": editor.session, "request": 1, "edits": [{"op": "set", "code": code}]})[1]
+
+
+def chosen(desk, old, name, size, example=None):
+    return opened(desk.begin(old, None, {"codec": name, "size": size, "example": example}, None, None, ()))
+
+
+def test_edits_of_a_picture_wait_in_their_codec_and_grid(studio):
+    """And a picture that was only looked at takes no place."""
+    desk = Desk(studio)
+    _, _, plain = chosen(desk, None, "vqvae", 64, "chelsea")
+    first = painted(desk, plain)
+    update, _, second = chosen(desk, first, "vqgan", 64, "chelsea")
+    assert not update["start"]["restored"] and second.history.undos == 0
+    second = painted(desk, second, 2)
+    update, _, back = chosen(desk, second, "vqvae", 64, "chelsea")
+    assert update["start"]["restored"] and (update["undos"], update["changed"]) == (1, int((plain.tokens != 1).sum()))
+    assert np.array_equal(back.tokens, first.tokens) and np.array_equal(back.history.undo().tokens, plain.tokens)
+    assert update["start"]["before"] == chosen(desk, None, "vqvae", 64, "chelsea")[0]["picture"]
+    _, _, other = chosen(desk, back, "vqvae", 128, "coffee")
+    _, _, again = chosen(desk, other, "vqgan", 64, "chelsea")
+    assert (again.tokens == 2).all() and len(again.shelf) == 2
+
+
+def test_an_upload_comes_back_with_its_edits(studio):
+    desk = Desk(studio)
+    first = painted(desk, begun(desk)[2])
+    _, _, example = chosen(desk, first, "vqvae", 64, "rocket")
+    sent = {"codec": "vqvae", "size": 64, "example": None}
+    _, _, back = opened(desk.begin(example, photo(), sent, None, None, ()))
+    assert (back.tokens == 1).all() and back.history.undos == 1
+    _, _, other = opened(desk.begin(example, photo(64, 96), sent, None, None, ()))
+    assert other.history.undos == 0
+
+
+def test_a_token_file_opens_as_it_is_and_undo_leads_to_what_was_made_of_it(studio):
+    desk = Desk(studio)
+    _, _, editor = begun(desk)
+    text = desk.save(editor, {"request": 1})["text"]
+    _, _, loaded = opened(desk.load_file(editor, {"text": text}, None, None, ()))
+    changed = painted(desk, loaded)
+    _, _, elsewhere = chosen(desk, changed, "vqgan", 128)
+    _, _, back = chosen(desk, painted(desk, elsewhere, 3), "vqvae", 64)
+    assert np.array_equal(back.tokens, changed.tokens)
+    _, _, again = opened(desk.load_file(back, {"text": text}, None, None, ()))
+    assert np.array_equal(again.tokens, loaded.tokens) and np.array_equal(again.history.undo().tokens, changed.tokens)
+
+
+def test_the_shelf_is_bounded_and_forgets_the_longest_unused(studio):
+    desk = Desk(studio)
+    _, _, editor = begun(desk)
+    texts = []
+    for i in range(KEPT + 2):
+        tokens = editor.tokens.copy()
+        tokens[0, 0] = i
+        source = desk._source(editor.entry)
+        texts.append(tokenfile.write(tokens, source))
+        _, _, loaded = opened(desk.load_file(editor, {"text": texts[-1]}, None, None, ()))
+        editor = painted(desk, loaded, 30)
+    assert len(editor.shelf) == KEPT
+    assert opened(desk.load_file(editor, {"text": texts[0]}, None, None, ()))[2].history.undos == 0
+    assert opened(desk.load_file(editor, {"text": texts[4]}, None, None, ()))[2].history.undos == 2
+    assert sum(item.grids.nbytes for item in editor.shelf) < 16 * 16 * 2 * KEPT * 2 + 1
 
 
 def test_the_second_picture_follows_codec_and_grid(studio, load):
@@ -269,8 +344,6 @@ def test_endpoints(page_url, load, tmp_path):
     want = tokens.copy()
     want[1, 2] = 5
     assert got == want.tolist()
-    from PIL import Image
-
     with Image.open(path) as picture:
         assert picture.convert("RGB").tobytes() == to_picture(tasks.decode(load("vqvae"), want)).tobytes()
     with pytest.raises(Exception, match="whole numbers from 0 to 31"):

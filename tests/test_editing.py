@@ -1,5 +1,7 @@
 """Laws of editing: no edit leaves its selection, the history is a plain list, and bad data changes nothing."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -202,4 +204,15 @@ BAD = [
 def test_a_bad_edit_is_one_sentence_in_two_languages(bad):
     with pytest.raises(EditError) as caught:
         editing.apply(np.zeros((9, 9), np.int64), bad, Context(CODEBOOK))
-    assert str(caught.value).endswith(".") and caught.value.text("zh").endswith("。")
+    english, chinese = str(caught.value), caught.value.text("zh")
+    assert english.endswith(".") and chinese.endswith("。")
+    names = {"op", "axis", "horizontal", "vertical", *OPERATIONS, *(bad if isinstance(bad, dict) else ())}
+    assert set(re.findall("[a-z]{2,}", chinese)) <= names
+
+
+def test_starting_over_is_a_step():
+    first = np.zeros((8, 8), np.int64)
+    history = History.of(first).push(first + 1).push(first + 2)
+    back = step(history, {"op": "reset"}, Context(CODEBOOK))
+    assert np.array_equal(back.tokens, first) and back.undos == 3
+    assert np.array_equal(back.undo().tokens, first + 2)

@@ -24,7 +24,20 @@ _PART = 64  # rows of a distance matrix at a time
 
 # code: (English, Chinese)
 ERRORS: dict[str, tuple[str, str]] = {
-    "edit": ("This edit can't be read: {detail}.", "无法理解这个编辑：{detail}。"),
+    "op": ("An edit's op must be one of {names}.", "编辑的 op 须为以下之一：{names}。"),
+    "axis": ("The axis must be horizontal or vertical.", "axis 须为 horizontal 或 vertical。"),
+    "whole": (
+        "The edit's {name} must be a whole number from {low} to {high}.",
+        "编辑的 {name} 须为 {low} 到 {high} 之间的整数。",
+    ),
+    "donor": ("Transplant needs the tokens of a second picture.", "移植需要第二张图片的标记。"),
+    "offer": ("There is no variant to choose.", "没有可选的方案。"),
+    "edits": ("The edits must be a list of at most {most}.", "编辑须为列表，且不超过 {most} 个。"),
+    "resamples": ("At most {most} of the edits may be resample.", "其中 resample 不得超过 {most} 个。"),
+    "prior": (
+        "No prior fits this codec and grid, so resample is not available.",
+        "没有适合此编码器和网格的先验，因此不能使用 resample。",
+    ),
     "cells": (
         "Cells must be pairs [row, column] inside the {h} by {w} grid.",
         "单元格须写作 [行, 列]，且位于 {h} × {w} 的网格内。",
@@ -155,11 +168,11 @@ def apply(tokens: Grid, edit: Any, context: Context) -> Grid:
 
     set: code. replace: code, by. nearest: distance. shuffle: seed. mirror: axis, "horizontal" or "vertical".
     paste: tokens (rows of codes, null for holes), row, column. transplant: tokens of the same size, or the donor's.
-    choose: index of an offer. Raises EditError.
+    choose: index of an offer. What needs a prior, resample, stands in `vq.tasks.edit`. Raises EditError.
     """
     op = edit.get("op") if isinstance(edit, Mapping) else None
     if not isinstance(op, str) or op not in OPERATIONS:
-        raise EditError("edit", detail=f"op must be one of {', '.join(OPERATIONS)}")
+        raise EditError("op", names=", ".join(OPERATIONS))
     return OPERATIONS[op](tokens, read_cells(edit.get("cells"), tokens), edit, context)
 
 
@@ -175,23 +188,23 @@ def _replace(tokens: Grid, mask: Mask, edit: Mapping[str, Any], context: Context
 
 
 def _nearest(tokens: Grid, mask: Mask, edit: Mapping[str, Any], context: Context) -> Grid:
-    return drift(tokens, mask, context.codebook, _whole(edit, "distance", 0, len(context.codebook) - 1))
+    return drift(tokens, mask, context.codebook, whole(edit, "distance", 0, len(context.codebook) - 1))
 
 
 def _shuffle(tokens: Grid, mask: Mask, edit: Mapping[str, Any], context: Context) -> Grid:
-    return shuffle(tokens, mask, _whole(edit, "seed", 0, 2**32 - 1))
+    return shuffle(tokens, mask, whole(edit, "seed", 0, 2**32 - 1))
 
 
 def _mirror(tokens: Grid, mask: Mask, edit: Mapping[str, Any], context: Context) -> Grid:
     axis = edit.get("axis")
     if axis not in ("horizontal", "vertical"):
-        raise EditError("edit", detail="axis must be horizontal or vertical")
+        raise EditError("axis")
     return mirror(tokens, mask, axis)
 
 
 def _paste(tokens: Grid, mask: Mask, edit: Mapping[str, Any], context: Context) -> Grid:
     patch = read_tokens(edit.get("tokens"), len(context.codebook), least=1, holes=True)
-    where = [_whole(edit, name, -MOST, MOST) for name in ("row", "column")]
+    where = [whole(edit, name, -MOST, MOST) for name in ("row", "column")]
     return np.where(mask, paste(tokens, patch, *where), tokens)
 
 
@@ -199,14 +212,14 @@ def _transplant(tokens: Grid, mask: Mask, edit: Mapping[str, Any], context: Cont
     given = edit.get("tokens")
     donor = context.donor if given is None else read_tokens(given, len(context.codebook))
     if donor is None:
-        raise EditError("edit", detail="transplant needs the tokens of a second picture")
+        raise EditError("donor")
     return transplant(tokens, mask, donor)
 
 
 def _choose(tokens: Grid, mask: Mask, edit: Mapping[str, Any], context: Context) -> Grid:
     if not context.offers:
-        raise EditError("edit", detail="there is no variant to choose")
-    grid, redrawn = context.offers[_whole(edit, "index", 0, len(context.offers) - 1)]
+        raise EditError("offer")
+    grid, redrawn = context.offers[whole(edit, "index", 0, len(context.offers) - 1)]
     return transplant(tokens, redrawn & mask, grid)
 
 
@@ -264,10 +277,11 @@ def _code(edit: Mapping[str, Any], name: str, context: Context) -> int:
     return int(value)  # type: ignore[arg-type]
 
 
-def _whole(edit: Mapping[str, Any], name: str, low: int, high: int) -> int:
+def whole(edit: Mapping[str, Any], name: str, low: int, high: int) -> int:
+    """The edit's entry `name`, in [low,high]. Raises EditError."""
     value = edit.get(name)
     if not is_whole(value) or not low <= value <= high:  # type: ignore[operator]
-        raise EditError("edit", detail=f"{name} must be a whole number from {low} to {high}")
+        raise EditError("whole", name=name, low=low, high=high)
     return int(value)  # type: ignore[arg-type]
 
 

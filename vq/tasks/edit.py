@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from vq import atlas, editing, metrics
@@ -28,6 +28,8 @@ NEAREST = 8  # codes that the atlas names beside one
 VARIANTS = 4
 CANDIDATES = 16  # drawn, of which the likeliest are shown
 EDITS, RESAMPLES = 1000, 8  # in one call; the prior takes seconds
+RESAMPLE = "resample"
+OPERATIONS = (*(name for name in editing.OPERATIONS if name != "choose"), RESAMPLE)  # of `edit`
 
 
 def sizes(codec: Codec) -> tuple[int, ...]:
@@ -46,6 +48,17 @@ def encode(codec: Codec, picture: Image.Image, size: int, fit: Fit = "crop") -> 
     tokens = codec.encode(to_tensor(original).to(device_of(codec))).tokens
     assert tokens is not None
     return original, tokens[0].cpu().numpy()
+
+
+@torch.inference_mode()
+def donor(codec: Codec, picture: Image.Image, grid: tuple[int, ...]) -> Grid:
+    """RGB picture -> the tokens of its middle, in a grid (h,w) that need not be square."""
+    h, w = grid
+    factor = codec.factor or 1
+    seen = ImageOps.fit(picture, (w * factor, h * factor), Image.Resampling.LANCZOS)  # as fit_square does for squares
+    tokens = codec.encode(to_tensor(seen).to(device_of(codec))).tokens
+    assert tokens is not None
+    return tokens[0].cpu().numpy()
 
 
 @torch.inference_mode()
@@ -75,36 +88,33 @@ def codebook(codec: Codec) -> NDArray[np.float32]:
 def edit(codec: Codec, name: str, tokens: Any, edits: Any, load_prior: LoadPrior) -> Grid:
     """Rows of codes and a list of edits as data (see `vq.editing.apply`) -> the grid after all of them.
 
-    There is one more operation: resample, with cells and seed, takes the likeliest of the prior's completions.
-    Raises EditError.
+    There is one more operation: resample, with cells and seed, takes the likeliest of the prior's completions. There is
+    one less: nothing has been offered to choose from. Raises EditError.
     """
     table = codebook(codec)
     grid = editing.read_tokens(tokens, len(table))
     if not isinstance(edits, list) or len(edits) > EDITS:
-        raise EditError("edit", detail=f"edits must be a list of at most {EDITS}")
-    if sum(map(_resamples, edits)) > RESAMPLES:
-        raise EditError("edit", detail=f"at most {RESAMPLES} of the edits may be resample")
-    for change in edits:
-        if _resamples(change):
+        raise EditError("edits", most=EDITS)
+    operations = [change.get("op") if isinstance(change, dict) else None for change in edits]
+    if any(operation not in OPERATIONS for operation in operations):
+        raise EditError("op", names=", ".join(OPERATIONS))
+    if operations.count(RESAMPLE) > RESAMPLES:
+        raise EditError("resamples", most=RESAMPLES)
+    for operation, change in zip(operations, edits, strict=True):
+        if operation == RESAMPLE:
             grid = _resample(codec, name, grid, change, load_prior)
         else:
             grid = editing.apply(grid, change, Context(table))
     return grid
 
 
-def _resamples(change: Any) -> bool:
-    return isinstance(change, dict) and change.get("op") == "resample"
-
-
 def _resample(codec: Codec, name: str, tokens: Grid, change: dict[str, Any], load_prior: LoadPrior) -> Grid:
     match = fit_prior(load_prior, codec, name, tokens.shape)
     if match.prior is None:
-        raise EditError("edit", detail="no prior fits this codec and grid, so resample is not available")
-    seed = change.get("seed")
-    if not editing.is_whole(seed) or not 0 <= seed < 2**32:  # type: ignore[operator]
-        raise EditError("edit", detail="seed must be a whole number from 0 to 4294967295")
+        raise EditError("prior")
+    seed = editing.whole(change, "seed", 0, 2**32 - 1)
     mask = editing.read_cells(change.get("cells"), tokens)
-    return variants(match.prior, tokens, mask, int(seed), 1)[0].tokens  # type: ignore[arg-type]
+    return variants(match.prior, tokens, mask, seed, 1)[0].tokens
 
 
 # The prior.

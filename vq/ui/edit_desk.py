@@ -16,8 +16,10 @@ from vq.codec import Codec
 from vq.editing import LEAST, MOST, Context, EditError, Grid, History, Mask
 from vq.image import open_picture, to_picture
 from vq.tasks import edit as tasks
+from vq.ui import edit_shelf as shelf
 from vq.ui.common import Result, Studio, data_url, failure
 from vq.ui.edit_endpoints import grid_rows
+from vq.ui.edit_shelf import Key, Shelf
 from vq.ui.reconstruct import EXAMPLES, finite
 from vq.ui.texts import both
 
@@ -31,13 +33,16 @@ class Editor:
     """What one visitor edits; never changed in place.
 
     session: counts the pictures begun. revision: counts changes. original: (H,W,3) uint8, None for a token file.
-    donor: the second picture's grid. offers: what the prior proposed, with the cells it redrew.
+    key: what the history belongs to; shelf: histories of other pictures and grids. donor: the second picture's grid.
+    offers: what the prior proposed, with the cells it redrew.
     """
 
     session: int
     entry: Entry
     history: History
     original: np.ndarray | None
+    key: Key
+    shelf: Shelf = ()
     revision: int = 0
     donor: Grid | None = None
     offers: tuple[tuple[Grid, Mask], ...] = field(default=())
@@ -45,6 +50,17 @@ class Editor:
     @property
     def tokens(self) -> Grid:
         return self.history.tokens
+
+
+class Begun(NamedTuple):
+    """What there is to edit. origin: see Key. opened: with these very tokens, whatever was made of them before."""
+
+    entry: Entry
+    tokens: Grid
+    original: np.ndarray | None
+    origin: str
+    opened: bool = False
+    example: str | None = None
 
 
 class Shown(NamedTuple):
@@ -75,12 +91,14 @@ class Desk:
             codec = self.studio.load(entry.name)
             choices = tasks.sizes(codec)
             size = min(choices, key=lambda choice: abs(choice - size))
-            source = picture or (open_picture(EXAMPLES[example]) if example else self._present(old))
+            given = picture or (open_picture(EXAMPLES[example]) if example else None)
+            source = given or self._present(old)
             original, tokens = tasks.encode(codec, source, size)
         except ValueError as error:
             raise failure(error) from error
-        keep = gr.skip() if example is None else None
-        return self._show(old, entry, tokens, np.asarray(original), example, second, donor, extras, keep)
+        origin = old.key.origin if old and given is None else shelf.origin_of(source)
+        begun = Begun(entry, tokens, np.asarray(original), origin, example=example)
+        return self._show(old, begun, second, donor, extras, gr.skip() if example is None else None)
 
     def take(self, old: Editor | None, result: Result | None, second: Any, donor: Any, extras: Any) -> Shown:
         """Edit what was carried here, with exactly its tokens."""
@@ -90,8 +108,9 @@ class Desk:
         if not all(LEAST <= side <= MOST for side in result.tokens.shape):
             key = "edit_too_fine" if max(result.tokens.shape) > MOST else "edit_too_coarse"
             raise gr.Error(both(key), print_exception=False)
-        entry, tokens = rows[result.codec], result.tokens.astype(np.int64)
-        return self._show(old, entry, tokens, result.original, None, second, donor, extras, None)
+        tokens = result.tokens.astype(np.int64)
+        begun = Begun(rows[result.codec], tokens, result.original, shelf.origin_of_tokens(tokens), opened=True)
+        return self._show(old, begun, second, donor, extras, None)
 
     def load_file(self, old: Editor | None, data: Any, second: Any, donor: Any, extras: Any) -> Shown:
         """Edit a token file; one that can't be used changes nothing."""
@@ -105,28 +124,31 @@ class Desk:
             source, tokens = tokenfile.read(text, known)
         except ValueError as error:
             raise failure(error) from error
-        return self._show(old, rows[source.codec], tokens, None, None, second, donor, extras, None)
+        begun = Begun(rows[source.codec], tokens, None, shelf.origin_of_tokens(tokens), opened=True)
+        return self._show(old, begun, second, donor, extras, None)
 
     def _show(
-        self,
-        old: Editor | None,
-        entry: Entry,
-        tokens: Grid,
-        original: np.ndarray | None,
-        example: str | None,
-        second: Any,
-        donor: Any,
-        extras: tuple[Entry, ...],
-        picture: Any,
+        self, old: Editor | None, begun: Begun, second: Any, donor: Any, extras: tuple[Entry, ...], picture: Any
     ) -> Shown:
         """The page with a new editor; the browser asks for the atlas, since that may take a second."""
-        codec = self.studio.load(entry.name)
-        editor = Editor(old.session + 1 if old else 1, entry, History.of(tokens), original)
+        codec = self.studio.load(begun.entry.name)
+        editor = self._editor(old, begun)
         editor = replace(editor, donor=self._donor(codec, editor, second, donor))
         live = self._live(codec, editor, 0)
-        live["start"] = self._start(codec, editor, live["picture"])
-        options = self._options(codec, editor, example, extras)
+        same = np.array_equal(editor.tokens, editor.history.first)
+        before = live["picture"] if same else data_url(to_picture(tasks.decode(codec, editor.history.first)))
+        live["start"] = self._start(codec, editor, before)
+        options = self._options(codec, editor, begun.example, extras)
         return Shown(pack(live), self._donor_shown(codec, editor), options, editor, picture)
+
+    def _editor(self, old: Editor | None, begun: Begun) -> Editor:
+        """What was edited till now is put away; what was made of the same picture in the same grid comes back."""
+        kept = shelf.put(old.shelf, old.key, old.history) if old else ()
+        key = Key(self._source(begun.entry), begun.origin, begun.tokens.shape)
+        history = shelf.find(kept, key) or History.of(begun.tokens)
+        if begun.opened:
+            history = history.push(begun.tokens)
+        return Editor(old.session + 1 if old else 1, begun.entry, history, begun.original, key, kept)
 
     def _choice(self, sent: Any, extras: tuple[Entry, ...]) -> tuple[Entry, int, str | None]:
         """What the browser sent is checked, since anybody can send anything."""
@@ -173,7 +195,8 @@ class Desk:
         match = tasks.fit_prior(self.studio.load_prior, codec, editor.entry.name, (h, w))
         prior = {"reason": match.reason, "title": match.title, "grid": match.grid, "tries": tasks.CANDIDATES}
         value = {"session": editor.session, "codec": editor.entry.name, "title": editor.entry.title, "h": h, "w": w}
-        value |= {"factor": codec.factor, "codes": codec.codebook_size, "before": before, "original": original}
+        value |= {"factor": codec.factor, "codes": codec.codebook_size, "original": original}
+        value |= {"restored": editor.history.undos + editor.history.redos > 0, "before": before}
         return value | {"prior": prior}
 
     def _book(self, name: str) -> str:
@@ -263,10 +286,7 @@ class Desk:
         example = donor.get("example") if isinstance(donor, dict) else None
         if second is None and isinstance(example, str) and example in EXAMPLES:
             second = open_picture(EXAMPLES[example])
-        h, w = editor.tokens.shape
-        if second is None or h != w:
-            return None
-        return tasks.encode(codec, second, w * (codec.factor or 1))[1]
+        return None if second is None else tasks.donor(codec, second, editor.tokens.shape)
 
     def _donor_shown(self, codec: Codec, editor: Editor) -> str | None:
         if editor.donor is None:
@@ -289,10 +309,12 @@ def pack(value: Any) -> str:
 
 
 def step(history: History, change: Any, context: Context) -> History:
-    """One edit, or {"op": "undo"} or {"op": "redo"}. Raises EditError."""
+    """One edit, or {"op": "undo"}, {"op": "redo"}, {"op": "reset"}: as it all began. Raises EditError."""
     op = change.get("op") if isinstance(change, dict) else None
     if op == "undo":
         return history.undo()
     if op == "redo":
         return history.redo()
+    if op == "reset":
+        return history.push(history.first)
     return history.push(editing.apply(history.tokens, change, context))

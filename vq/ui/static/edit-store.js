@@ -1,7 +1,7 @@
 // What the parts of the editor share: what the server sent, what the visitor has chosen, and the way edits go out.
 // All of it is JSON text: Gradio copies every property at every change, which costs nothing for a text.
 // props.value: {session, revision, request, picture: url, tokens: [[code]], undos, redos, psnr|null, changed, start?};
-// start comes with the first value of a session: {session, codec, title, h, w, factor, codes, before: url, original: url|null, prior: {reason, title, grid, tries}}
+// start comes with the first value of a session: {session, codec, title, h, w, factor, codes, before: url, original: url|null, restored: bool, prior: {reason, title, grid, tries}}
 // Topics, each edit-NAME (see channel.js). book: {codec, sheet: url, codes: [code of each place], columns, colours: hex, nearest: [[code]], counts|null,
 //   perplexity|null, dead|null}; surprisal: {session, revision, bits: [[bits]]}|null;
 // offers: {session, request, items: [{picture: url, bits}]}|null; given: {picture: url}, the donor

@@ -6,6 +6,8 @@ const empty = h("p.vq-edit-empty", {}, t("edit_waiting"));
 
 const undo = button("", () => edit({ op: "undo" }), { "data-act": "undo" });
 const redo = button("", () => edit({ op: "redo" }), { "data-act": "redo" });
+const reset = button(t("edit_reset"), () => edit({ op: "reset" }), { "data-act": "reset", title: t("edit_reset_note") });
+const restored = h("p.vq-note", { role: "status" });
 const tools = segments("vq-edit-tool", t("edit_tool"), TOOLS.map((tool) => [tool, t(`edit_tool_${tool}`)]), store.tool, (tool) => {
   store.tool = tool;
   canvas.style.cursor = CURSORS[tool];
@@ -40,7 +42,7 @@ const savePicture = button(t("edit_save_picture"), async () => {
 }, { "data-act": "save-picture" });
 
 const body = h("div.vq-edit-body", { hidden: true },
-  h("div.vq-edit-bar", {}, tools, h("div.vq-edit-row", {}, undo, redo), lenses, gain, lines),
+  h("div.vq-edit-bar", {}, tools, h("div.vq-edit-row", {}, undo, redo, reset), lenses, gain, lines), restored,
   h("div.vq-edit-work", {},
     h("div.vq-edit-stage", {}, canvas, spoken, h("div.vq-edit-here", { "aria-hidden": "true" }, patch.canvas, here), strip, lensNote,
       h("div.vq-edit-row", {}, savePicture)),
@@ -58,6 +60,9 @@ parts.push(() => {
   redo.textContent = `↷ ${t("edit_redo")}`;
   undo.disabled = !live.undos && !outbox.waiting.length && !outbox.flying;
   redo.disabled = !live.redos && !outbox.waiting.length && !outbox.flying;
+  reset.disabled = !live.changed && !outbox.waiting.length && !outbox.flying;
+  const back = start.restored && live.revision === 0 ? t("edit_restored") : "";
+  if (restored.textContent !== back) restored.textContent = back;
   Object.assign(root.dataset, { undos: live.undos, redos: live.redos });
   figures.changed.textContent = figures.changed.dataset.value = live.changed;
   ofAll.textContent = t("edit_changed", number(start.h * start.w));

@@ -58,6 +58,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "edit_gridlines": ("Grid lines", "网格线"),
     "edit_undo": ("Undo", "撤销"),
     "edit_redo": ("Redo", "重做"),
+    "edit_reset": ("Start over", "从头开始"),
+    "edit_reset_note": (
+        "Back to the tokens it all began with; Undo takes this back, too.",
+        "回到最初的标记；此操作也可撤销。",
+    ),
+    "edit_restored": (
+        "Your edits of this picture in this grid are back, with undo and redo.",
+        "您在此网格中对这张图片的编辑已恢复，可继续撤销和重做。",
+    ),
     "edit_here": ("Row {}, column {}: code {}", "第 {} 行第 {} 列：码字 {}"),
     "edit_here_bits": ("Row {}, column {}: code {}, {} bits", "第 {} 行第 {} 列：码字 {}，{} 比特"),
     "edit_here_selected": (", selected", "，已选"),
