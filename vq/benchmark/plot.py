@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vq.benchmark.figures import CPU, HEADLINES, Figures, sentences
 from vq.benchmark.startup import ROOT
@@ -61,9 +61,9 @@ def draw(figures: Figures, path: Path) -> None:
     for ax, fill in zip(axes.flat, draws, strict=True):
         fill(ax, figures)
         ax.spines[["top", "right"]].set_visible(False)
-        if not ax.has_data():
-            ax.set_visible(False)
-        elif ax.get_legend_handles_labels()[0]:
+        ax.set_visible(ax.has_data())
+        if ax.lines:
+            _scale(ax)
             ax.legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=110, metadata={"Software": None})
     pyplot.close(figure)
@@ -78,6 +78,7 @@ def _codecs(ax: "Axes", figures: Figures) -> None:
         bars = ax.barh([name.replace(", ", ",\n") for name in names], [milliseconds[n] for n in names], color=colours)
         ax.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)
         ax.set(xscale="log", title="encode + decode, 256 px", xlabel="ms")
+        ax.set_xlim(min(milliseconds.values()) / 4, max(milliseconds.values()) * 3)
         ax.tick_params(axis="y", labelsize=8)
 
 
@@ -124,16 +125,25 @@ def _visitors(ax: "Axes", figures: Figures) -> None:
 def _line(ax: "Axes", points: Sequence[tuple[float, float]], label: str, **options: Any) -> None:
     if points:
         x, y = zip(*points, strict=True)
-        ax.loglog(x, y, **{"color": OURS, "marker": "o", "markersize": 4, "label": label} | options)
-        ax.set_xticks(x, [f"{v:,.0f}" for v in x])
-        ax.minorticks_off()
+        look: dict[str, Any] = {"color": OURS, "marker": "o", "markersize": 4, "label": label} | options
+        ax.plot(x, y, **look)
 
 
 def _reference(ax: "Axes", points: Sequence[tuple[float, float]], power: float, label: str) -> None:
     """What growth by that power would be, from the last point down: fixed costs show at the small end."""
     if points:
         x, (last_x, last_y) = [p[0] for p in points], points[-1]
-        ax.loglog(x, [last_y * (v / last_x) ** power for v in x], color=IDEAL, linestyle=":", label=label)
+        ax.plot(x, [last_y * (v / last_x) ** power for v in x], color=IDEAL, linestyle=":", label=label)
+
+
+def _scale(ax: "Axes") -> None:
+    """Both axes in logarithms, with plain numbers: growth by a power is a straight line."""
+    ax.set(xscale="log", yscale="log")
+    x = cast(Any, ax.lines[0].get_xdata())
+    ax.set_xticks(x, [f"{v:,.0f}" for v in x])
+    ax.set_xticks([], minor=True)
+    ax.yaxis.set_major_formatter("{x:,g}")
+    ax.yaxis.set_minor_formatter("")
 
 
 def section(found: Mapping[str, Figures], picture: str) -> str:
