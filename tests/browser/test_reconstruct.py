@@ -120,7 +120,17 @@ def test_a_broken_file_is_one_sentence_and_the_next_works(page, load):
     assert "/" not in toast.inner_text().replace(" / ", "")
     settled(page, before)  # what stood before stands again, and nothing waits
     assert page.locator(".vq-cards .vq-card").count() >= len(NAMES)
+    expect(page.locator('[data-example="chelsea"]')).to_have_attribute("aria-pressed", "true")
+    choose(page, "vq-size", "128")  # nothing of the file is left to complain about
+    assert_shows(page, load, open_picture(EXAMPLES["chelsea"]), 128)
+    expect(toast).to_have_count(1)
     uploaded(page, encoded(photo(), "PNG"))
+    assert_shows(page, load, photo(), 128)
+    before = revision(page)
+    upload(page, KINDS["png"]()[:70], "again.png")
+    settled(page, before)
+    assert np.array_equal(pixels(page, "#vq-picture img"), np.asarray(photo()))
+    choose(page, "vq-size", "64")
     assert_shows(page, load, photo())
 
 
@@ -131,7 +141,7 @@ def test_a_file_of_no_type_is_tried_all_the_same(page, load):
     expect(page.get_by_test_id("toast-body")).to_contain_text(TEXTS["unreadable"][0])
     settled(page, before)
     assert page.locator(".vq-cards[data-busy]").count() == 0
-    assert page.locator("#vq-picture img").evaluate("image => image.naturalWidth") == 0
+    expect(page.locator("#vq-picture img")).to_have_count(0)
     uploaded(page, encoded(photo(), "TGA"), "photo.tga", "")
     assert_shows(page, load, photo())
 
@@ -203,6 +213,10 @@ def test_webcam(page):
     page.get_by_label("Capture from camera").click()
     page.get_by_text("Click to Access Webcam").click()
     page.wait_for_function("document.querySelector('#vq-picture video')?.videoWidth > 0")
+    # Until there is a photo, what stands stays.
+    assert page.locator(".vq-cards").get_attribute("data-state") == "done"
+    assert revision(page) == before
+    assert page.locator('.vq-cards [data-state="ready"]').count() >= len(NAMES)
     page.get_by_title("capture photo").click()
     settled(page, before)
     assert shown(page, "vqvae").std() > 0

@@ -26,6 +26,9 @@ from vq.tasks.common import Load, LoadPrior
 from vq.ui.texts import LANGUAGES, TEXTS, both, table
 
 STATIC = Path(__file__).parent / "static"
+# What stands on the page before any component does, in this order.
+HEAD = ("base", "link", "help")
+PATH = "uploaded as"  # key of a picture's info
 
 # Everything that computes shares one queue: two cores serve one visitor at a time faster than two at once.
 COMPUTE = "compute"
@@ -104,7 +107,10 @@ class PictureInput(gr.Image, metaclass=NoStubs):
             with decoding():
                 if payload.url and payload.url.startswith("data:"):
                     return open_picture(base64.b64decode(payload.url.partition(",")[2]))
-                return open_picture(used(self.uploaded(payload.path)))
+                file = used(self.uploaded(payload.path))
+                picture = open_picture(file)
+                picture.info[PATH] = str(file)
+                return picture
         except gr.Error:  # which is a ValueError
             raise
         except FileNotFoundError as error:
@@ -218,8 +224,9 @@ def failure(error: Exception) -> gr.Error:
     return gr.Error(" / ".join(dict.fromkeys(sentences(error).values())), print_exception=False)
 
 
-def head() -> str:
-    """What the page's own scripts share: helpers and texts."""
+def head(upload: int) -> str:
+    """What the page's own scripts share: helpers and texts. upload: bytes that a file may have."""
     texts = json.dumps({name: table(i) for i, name in enumerate(LANGUAGES)}, ensure_ascii=False)
-    script = (STATIC / "base.js").read_text(encoding="utf-8").replace("__TEXTS__", texts.replace("</", "<\\/"))
+    script = "\n".join((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in HEAD)
+    script = script.replace("__TEXTS__", texts.replace("</", "<\\/")).replace("__UPLOAD__", str(upload))
     return f'<meta name="color-scheme" content="light dark"><script>{script}</script>'

@@ -1,4 +1,4 @@
-"""The page: a header and four tabs."""
+"""The page: a header, a guide for a first visit, and four tabs."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from vq.catalogue import CODECS, Entry
 from vq.tasks.checkpoint import Download
 from vq.tasks.common import Load, LoadPrior
 from vq.ui import edit, interpolate, reconstruct, sample
-from vq.ui.common import STATIC, Studio, head
+from vq.ui.common import STATIC, Studio, head, panel
 from vq.ui.guard import UPLOAD, Gate, Page
 from vq.ui.limits import Limits
 from vq.ui.room import Room
@@ -50,6 +50,8 @@ def build_app(
         with gr.Row(elem_id="vq-header"):
             gr.HTML(f'<div class="vq-brand">{LOGO}<h1>VQ Studio</h1></div>', elem_id="vq-brand")
             gr.Markdown(t("tagline"), elem_id="vq-tagline")
+            panel("tools", None)
+        panel("guide", None, tabs=list(TABS))
         # Outside of the tabs: Gradio takes whatever it finds in there for a tab.
         carried, extras = gr.State(None), gr.State(())
         with gr.Tabs(selected="reconstruct", elem_id="vq-tabs") as tabs:
@@ -67,7 +69,7 @@ def launch_options(room: Room | None = None) -> dict[str, Any]:
     return {
         "theme": THEME,
         "css": "\n".join(path.read_text(encoding="utf-8") for path in [STATIC / "style.css", *tab_styles()]),
-        "head": head(),
+        "head": head(UPLOAD),
         "i18n": translations,
         "favicon_path": STATIC / "logo.svg",
         "max_file_size": UPLOAD,
@@ -79,5 +81,5 @@ def launch_options(room: Room | None = None) -> dict[str, Any]:
 
 
 def tab_styles() -> list[Path]:
-    """static/TAB.css of every tab that has one, and the panel's; what all share stands in style.css."""
-    return [path for name in (*TABS, "checkpoint") if (path := STATIC / f"{name}.css").is_file()]
+    """static/NAME.css of every tab that has one, the guide's and the panel's; what all share stands in style.css."""
+    return [path for name in ("guide", *TABS, "checkpoint") if (path := STATIC / f"{name}.css").is_file()]

@@ -29,6 +29,7 @@ from vq.tasks.reconstruct import REACH, Handmade, Reconstruction
 from vq.ui import checkpoint
 from vq.ui.common import (
     COMPUTE,
+    PATH,
     PictureInput,
     Result,
     Studio,
@@ -46,6 +47,8 @@ EXAMPLES = {
     for name in ("chelsea", "coffee", "astronaut", "rocket")
 }
 KNOBS = 8
+# In place of a ticket: the visitor has asked for nothing new.
+STILL = -1
 # Longer side of the whole picture, for the input box where a browser can't show the visitor's file itself (TIFF, say).
 WHOLE = 280
 # Beside the sizes that match a codec's, these qualities show where JPEG and WebP go with more bytes.
@@ -84,6 +87,20 @@ def joined(choice: Choice, sent: Mapping[str, Any], extras: tuple[Entry, ...]) -
     return {"size": choice.size, "fit": choice.fit, "codecs": codecs, "extra": extra}
 
 
+class Source(NamedTuple):
+    """Where the picture that was shown last came from: an uploaded file, or an example by its name."""
+
+    path: str | None = None
+    example: str | None = None
+
+
+def source_of(picture: Image.Image | None, example: Any) -> Source:
+    if picture is not None:
+        return Source(path=picture.info.get(PATH))
+    name = example.get("chosen") if isinstance(example, dict) else None
+    return Source(example=name if isinstance(name, str) and name in EXAMPLES else None)
+
+
 @dataclass
 class Turn:
     """Number of a visitor's latest request. Work for an earlier one stops at the next codec.
@@ -96,7 +113,7 @@ class Turn:
 
 def build(studio: Studio, page: gr.Blocks) -> None:
     """Lay the tab out and wire it; called inside its gr.Tab."""
-    turn, results = gr.State(Turn()), gr.State({})
+    turn, results, source = gr.State(Turn()), gr.State({}), gr.State(Source())
     ticket = gr.Number(0, visible=False)
     with gr.Row(elem_id="vq-reconstruct", equal_height=False):
         with gr.Column(elem_id="vq-source", scale=0, min_width=300):
@@ -120,8 +137,11 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         turn.number += 1
         return turn.number
 
-    def own(turn: Turn) -> tuple[int, dict[str, Any]]:
-        return begin(turn), {"chosen": None}
+    def own(turn: Turn, ticket: float, nothing: None) -> tuple[Any, Any]:
+        return (STILL, gr.skip()) if ticket == STILL else (begin(turn), {"chosen": None})
+
+    def clear(turn: Turn, ticket: float) -> int:
+        return STILL if ticket == STILL else begin(turn)
 
     def pick(turn: Turn) -> tuple[int, None]:
         return begin(turn), None
@@ -129,11 +149,12 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     @computes
     def run(
         turn: Turn, ticket: float, picture: Image.Image | None, example: Any, sent: Any, extras: tuple[Entry, ...]
-    ) -> Iterator[tuple[Any, Any, Any]]:
-        choice = read_choice(sent, list(studio.table(extras)))
+    ) -> Iterator[tuple[Any, Any, Any, Any]]:
+        choice, source = read_choice(sent, list(studio.table(extras))), source_of(picture, example)
         if picture is None:
             picture = read_example(example)
-        yield from show(studio, lambda: turn.number == ticket, int(ticket), picture, choice, extras)
+        for shown in show(studio, lambda: turn.number == ticket, int(ticket), picture, choice, extras):
+            yield *shown, source if turn.number == ticket else gr.skip()
 
     def join(sent: Any, extras: tuple[Entry, ...]) -> dict[str, Any]:
         return joined(read_choice(sent, list(studio.table(extras))), sent, extras)
@@ -148,17 +169,19 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             return gr.skip()
         return value | {"moved": turn_knob(results, event._data)}
 
-    def give_up(turn: Turn, ticket: float, shown: dict[str, Any], turned: dict[str, Any]) -> tuple[Any, Any]:
+    def give_up(
+        turn: Turn, ticket: float, shown: dict[str, Any], turned: dict[str, Any], source: Source
+    ) -> tuple[Any, Any, Any, Any]:
         if turn.number != ticket:
-            return gr.skip(), gr.skip()
-        # What stands stays; what was still to come won't.
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        # What stands stays, and what it came from is chosen again; what was still to come won't.
         left: dict[str, Any] = {
             "state": "done" if shown.get("cards") else "empty_broken",
             "pending": [],
             "revision": int(ticket),
-            "whole": None,  # of the picture before, which isn't in the input box any more
         }
-        return shown | left, turned | {"revision": int(ticket)}
+        path = source.path if source.path and Path(source.path).is_file() else None
+        return shown | left, turned | {"revision": int(ticket)}, path, {"chosen": source.example}
 
     def carry(results: dict[str, Result], event: gr.EventData) -> tuple[Any, Any]:
         data = event._data if isinstance(event._data, dict) else {}
@@ -171,8 +194,23 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     starts = [
         page.load(begin, turn, ticket, **quick),
         options.choose(begin, turn, ticket, trigger_mode="multiple", **quick),
-        picture.clear(begin, turn, ticket, trigger_mode="multiple", **quick),
-        picture.input(own, turn, [ticket, examples], trigger_mode="multiple", **quick),
+        # Opening the camera empties the box, too; only the browser can tell.
+        picture.clear(
+            clear,
+            [turn, ticket],
+            ticket,
+            trigger_mode="multiple",
+            js=f"(turn, ticket) => [turn, VQ.cleared() ? Math.max(ticket, 0) : {STILL}]",
+            **quick,
+        ),
+        picture.input(
+            own,
+            [turn, ticket, picture],
+            [ticket, examples],
+            trigger_mode="multiple",
+            js=f"(turn, ticket, picture) => [turn, picture ? (VQ.begin(), Math.max(ticket, 0)) : {STILL}, null]",
+            **quick,
+        ),
         examples.pick(pick, turn, [ticket, picture], trigger_mode="multiple", **quick),
     ]
     # In the queue, or a State's change event would not be seen by the next step.
@@ -185,13 +223,19 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         work = start.success(
             run,
             [turn, ticket, picture, examples, options, studio.extras],
-            [cards, knobs, results],
+            [cards, knobs, results, source],
             trigger_mode="multiple",
             # The cards read their place in the queue from Gradio's own progress line, which reconstruct.css hides.
             **heavy | {"show_progress": "minimal", "show_progress_on": cards},
         )
         # A file that can't be read fails before `run` begins, when the run before it has already made way.
-        work.failure(give_up, [turn, ticket, cards, knobs], [cards, knobs], trigger_mode="multiple", **quick)
+        work.failure(
+            give_up,
+            [turn, ticket, cards, knobs, source],
+            [cards, knobs, picture, examples],
+            trigger_mode="multiple",
+            **quick,
+        )
     knobs.slide(slide, [knobs, results, turn], knobs, trigger_mode="always_last", **heavy)
     # In the queue, or a State's change event would not reach the tab that waits for it.
     cards.carry(carry, results, [studio.carried, studio.tabs], show_progress="hidden", api_visibility="private")

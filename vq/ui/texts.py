@@ -7,10 +7,10 @@ the same rule. Messages from the server can't know the visitor's language, so `b
 import gradio as gr
 from gradio.i18n import I18nData
 
-from vq.ui.words import checkpoint, edit, frame, interpolate, reconstruct, sample
+from vq.ui.words import checkpoint, edit, frame, guide, interpolate, reconstruct, sample
 
 TEXTS: dict[str, tuple[str, str]] = (
-    frame.WORDS | reconstruct.WORDS | checkpoint.WORDS | interpolate.WORDS | sample.WORDS | edit.WORDS
+    frame.WORDS | guide.WORDS | reconstruct.WORDS | checkpoint.WORDS | interpolate.WORDS | sample.WORDS | edit.WORDS
 )
 
 LANGUAGES = ("en", "zh")

@@ -5,11 +5,17 @@ window.VQ = (() => {
   const language = locale.toLowerCase().startsWith("zh") ? "zh" : "en";
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
 
-  // Text of a key, its {} filled in order.
-  function t(key, ...values) {
+  // A text in parts, its {} filled in order: plain ones, and terms marked as "[term:words]" (see help.js).
+  function parts(key, values) {
     let i = 0;
-    return (texts[language][key] ?? key).replace(/\{\}/g, () => values[i++]);
+    return (texts[language][key] ?? key).split(/(\[\w+:[^\]]+\])/).filter(Boolean).map((part) => {
+      const [, term, words] = /^\[(\w+):([^\]]+)\]$/.exec(part) ?? [null, null, part];
+      return { term, text: words.replace(/\{\}/g, () => values[i++]) };
+    });
   }
+
+  // Text of a key, its {} filled in order.
+  const t = (key, ...values) => parts(key, values).map(({ text }) => text).join("");
 
   // h("p.note", {id: "x", onclick: f}, child, ...): an element. Children are nodes or plain text, never markup.
   function h(spec, attributes = {}, ...children) {
@@ -41,12 +47,52 @@ window.VQ = (() => {
   // Says that a visitor asked for something new: the results show it before the server has answered.
   const begin = () => window.dispatchEvent(new Event("vq-begin"));
 
-  // Gradio heads every error "Error", whatever the language and the title it was given.
-  new MutationObserver(() => {
+  // What Gradio says in English whatever the visitor's language: its heading of every error, and names of its buttons.
+  const gradio = new Map(Object.keys(texts.en).filter((key) => key.startsWith("gradio_")).map((key) => [texts.en[key], t(key)]));
+  function translate() {
     for (const title of document.querySelectorAll(".toast-body.error .toast-title")) {
-      if (title.textContent.trim() === "Error" && language !== "en") title.textContent = t("error");
+      if (title.textContent.trim() === "Error") title.textContent = t("error");
     }
-  }).observe(document, { childList: true, subtree: true });
+    for (const node of document.querySelectorAll('[data-testid="image"] :is([aria-label], [title]), .overflow-menu > button')) {
+      for (const name of ["aria-label", "title"]) {
+        const own = gradio.get(node.getAttribute(name));
+        if (own) node.setAttribute(name, own);
+      }
+    }
+    for (const { childNodes } of document.querySelectorAll('[data-testid="image"] button > .wrap')) {
+      for (const node of childNodes) {
+        const own = node.nodeType === Node.TEXT_NODE && gradio.get(node.data.trim());
+        if (own) node.data = ` ${own}`;
+      }
+    }
+  }
+  if (language !== "en") new MutationObserver(translate).observe(document, { childList: true, subtree: true });
+
+  // A message of the page's own, where the server isn't asked.
+  function say(text) {
+    document.querySelector(".vq-toast")?.remove();
+    const toast = h("div.vq-toast", { role: "alert" }, h("p", {}, text),
+      h("button", { type: "button", "aria-label": t("close"), onclick: () => toast.remove() }, "×"));
+    document.body.append(toast);
+  }
+
+  // A file that the server would refuse is refused before it is sent.
+  function refuse(event) {
+    const files = event.type === "change" ? event.target.type === "file" && event.target.files : (event.dataTransfer ?? event.clipboardData)?.files;
+    if (![...(files || [])].some(({ size }) => size > __UPLOAD__)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.type === "change") event.target.value = "";
+    say(t("upload_large"));
+  }
+  for (const type of ["change", "drop", "paste"]) document.addEventListener(type, refuse, true);
+
+  // Opening the camera empties the input box: until there is a photo, that is no wish for something new.
+  let sourced = -Infinity;
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.('#vq-picture [data-testid="source-select"] button')) sourced = performance.now();
+  }, true);
+  const cleared = () => performance.now() - sourced > 1000;
 
   // What came last by every topic, and who wants to know (see channel.js).
   const news = {}, readers = {};
@@ -58,5 +104,5 @@ window.VQ = (() => {
     readers[topic] = reader;
   }
 
-  return { t, h, segments, number, language, begin, news, publish, follow };
+  return { t, parts, h, segments, number, language, begin, say, cleared, news, publish, follow };
 })();

@@ -3,11 +3,11 @@
 //   cards: [...], handmade: [...], whole: url|null}; see vq/ui/reconstruct.py. The lens applies to all cards at once.
 const { t, h, segments, number } = VQ;
 const root = element.querySelector(".vq-cards");
-const view = { lens: "picture", gain: 4, divide: 50, target: null };
+const LENSES = ["picture", "compare", "difference", "code"];
+const view = { lens: VQ.link.of("reconstruct").one("lens", LENSES) ?? LENSES[0], gain: 4, divide: 50, target: null };
 // The codecs that may have a card: the page's, and the visitor's own.
 const all = () => [...props.all, ...props.value.extra];
 const drawn = new Map(); // card name -> {node, key}: a card is built once for each result
-const LENSES = ["picture", "compare", "difference", "code"];
 
 const grid = h("div.vq-grid");
 const counter = h("p.vq-status", { role: "status" });
@@ -22,7 +22,7 @@ root.append(
       applyLens();
     }),
     control),
-  counter, grid, handmadeHead, handmadeGrid);
+  h("h2.vq-spoken", {}, t("heading_results")), counter, grid, handmadeHead, handmadeGrid);
 
 function slider(label, note, low, high, step, value, oninput, text) {
   const out = h("output", {}, text(value));
@@ -36,6 +36,7 @@ function slider(label, note, low, high, step, value, oninput, text) {
 
 function applyLens() {
   root.dataset.lens = view.lens;
+  VQ.link.set("reconstruct", { lens: view.lens === LENSES[0] ? null : view.lens });
   control.replaceChildren();
   if (view.lens === "difference") {
     control.append(slider(t("gain"), t("gain_note"), 1, 16, 1, view.gain, (gain) => {
@@ -139,28 +140,28 @@ function usage({ counts, colours }) {
 function strip(card) {
   if (card.usage) {
     return h("figure.vq-strip-plot", {}, usage(card.usage), h("figcaption", {},
-      t("usage", number(card.usage.counts.length), number(card.codebook_size), number(card.usage.perplexity))));
+      ...VQ.rich("usage", number(card.usage.counts.length), number(card.codebook_size), number(card.usage.perplexity))));
   }
   if (card.latent) {
     return h("figure.vq-strip-plot", {}, bars(card.latent.values, 240, 40), h("figcaption", {},
-      t(card.latent.scaled ? "latent_plot" : "latent_plot_raw", card.latent.values.length)));
+      ...VQ.rich(card.latent.scaled ? "latent_plot" : "latent_plot_raw", card.latent.values.length)));
   }
   return null;
 }
 
 function figures(card) {
   const shape = card.latent_shape && (card.tokens
-    ? t("tokens_shape", ...card.latent_shape) : t("numbers_shape", card.latent_shape.join(" × ")));
+    ? VQ.rich("tokens_shape", ...card.latent_shape) : VQ.rich("numbers_shape", card.latent_shape.join(" × ")));
   return h("div.vq-figures", {},
     h("p.vq-headline", {},
       h("span", { "data-figure": "bytes", "data-value": card.bytes }, h("b", {}, number(card.bytes)), ` ${t("bytes")}`),
       card.psnr !== undefined && h("span", { title: t("psnr_help"), "data-figure": "psnr", "data-value": card.psnr },
-        h("b", {}, number(card.psnr, 1)), ` ${t("dB")}`)),
+        h("b", {}, number(card.psnr, 1)), " ", ...VQ.rich("figure_dB"))),
     h("p.vq-details", {},
-      ...[shape, `${number(card.bits_per_pixel, 2)} ${t("bits_per_pixel")}`,
-        card.ssim !== undefined && h("span", { title: t("ssim_help") }, `SSIM ${number(card.ssim, 2)}`),
-        card.ms !== undefined && `${number(card.ms)} ms`, card.quality !== undefined && t("quality", card.quality),
-      ].filter(Boolean).map((part) => h("span", {}, part))));
+      ...[shape, VQ.rich("figure_bits_per_pixel", number(card.bits_per_pixel, 2)),
+        card.ssim !== undefined && [h("span", { title: t("ssim_help") }, ...VQ.rich("figure_ssim", number(card.ssim, 2)))],
+        card.ms !== undefined && [`${number(card.ms)} ms`], card.quality !== undefined && [t("quality", card.quality)],
+      ].filter(Boolean).map((part) => h("span", {}, ...part))));
 }
 
 // Saved pictures are enlarged by whole pixels when they are small.

@@ -1,7 +1,7 @@
 // The codebook: what its codes look like, which lie close to each other, and how often they are used.
 function atlasSection() {
   let shade = "patches";
-  const title = h("h2", {}, t("edit_atlas")), note = h("p.vq-note", {}, t("edit_atlas_note"));
+  const title = h("h2", {}, t("edit_atlas")), note = h("p.vq-note", {}, ...VQ.rich("edit_atlas_note"));
   const log = (count, most) => Math.log1p(count) / Math.log1p(most);
   const most = () => Math.max(1, ...store.book.counts);
   let usage = []; // a colour a code
@@ -50,7 +50,7 @@ function bars(counts) {
   return [h("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": t("edit_atlas_histogram") },
     h("path", { d: path.join(""), fill: "currentColor" })),
   h("figcaption", {}, t("edit_atlas_histogram"), h("br"),
-    t("edit_atlas_figures", number(counts.length), number(perplexity), number(dead)))];
+    ...VQ.rich("edit_atlas_figures", number(counts.length), number(perplexity), number(dead)))];
 }
 
 function describeCode(detail) {

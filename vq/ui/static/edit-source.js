@@ -6,6 +6,16 @@ const { t, h, segments } = VQ;
 const root = element.querySelector(".vq-edit-source");
 let asked = false, request = 0, saved = 0;
 
+// The address, and what it asks for. A visitor's own checkpoints are no part of it: nobody else has them.
+const first = props.value, names = first.codecs.map(([name]) => name);
+const link = VQ.link.of("edit");
+const wish = { codec: link.one("codec", names), size: link.number("size", 1, 4096), example: link.one("example", props.items.map(({ name }) => name)) };
+const wished = Object.entries(wish).filter(([, value]) => value !== undefined);
+function tell() {
+  const { codec, size, example } = props.value, own = names.includes(codec) && codec !== first.codec;
+  VQ.link.set("edit", { codec: own ? codec : null, size: size === first.size ? null : size, example: example === first.example ? null : example });
+}
+
 function choose(change) {
   asked = true;
   props.value = { ...props.value, ...change };
@@ -35,6 +45,7 @@ root.append(h("p.vq-label", {}, t("examples")), h("div.vq-strip", {}, ...buttons
     }), input), note));
 
 function draw() {
+  tell();
   const { codecs, codec, size, square = true, sizes, factor, example } = props.value;
   for (const node of buttons) node.setAttribute("aria-pressed", node.dataset.editExample === example);
   const grid = (side) => t("edit_size_option", side / factor, side / factor);
@@ -61,7 +72,11 @@ function arrive() {
     trigger("take");
   } else if (!asked) {
     asked = true;
-    trigger("open");
+    VQ.link.apply(() => {
+      if (wished.length) props.value = { ...props.value, ...Object.fromEntries(wished) };
+      draw();
+      trigger("open");
+    });
   }
 }
 window.addEventListener("vq-carried", arrive);

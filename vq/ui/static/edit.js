@@ -34,14 +34,14 @@ const figure = (name) => h("b", { "data-figure": name });
 const figures = { changed: figure("changed"), psnr: figure("psnr"), selected: figure("selected") };
 const ofAll = h("span");
 const strip = h("div.vq-edit-figures", {},
-  h("span", {}, figures.changed, " ", ofAll), h("span", {}, figures.psnr, ` ${t("edit_psnr")}`), h("span", {}, figures.selected, ` ${t("edit_selected")}`));
+  h("span", {}, figures.changed, " ", ofAll), h("span", {}, figures.psnr, " ", ...VQ.rich("edit_psnr")), h("span", {}, figures.selected, ` ${t("edit_selected")}`));
 const savePicture = button(t("edit_save_picture"), async () => {
   await VQ.edited();
   const { after } = store.images;
   if (after) h("a", { href: after.src, download: `${store.start.codec.replaceAll("/", "-")}-edited.png` }).click();
 }, { "data-act": "save-picture" });
 
-const body = h("div.vq-edit-body", { hidden: true },
+const body = h("div.vq-edit-body", { hidden: true }, h("h2.vq-spoken", {}, t("heading_results")),
   h("div.vq-edit-bar", {}, tools, h("div.vq-edit-row", {}, undo, redo, reset), lenses, gain, lines), restored,
   h("div.vq-edit-work", {},
     h("div.vq-edit-stage", {}, canvas, spoken, h("div.vq-edit-here", { "aria-hidden": "true" }, patch.canvas, here), strip, lensNote,
@@ -65,7 +65,8 @@ parts.push(() => {
   if (restored.textContent !== back) restored.textContent = back;
   Object.assign(root.dataset, { undos: live.undos, redos: live.redos });
   figures.changed.textContent = figures.changed.dataset.value = live.changed;
-  ofAll.textContent = t("edit_changed", number(start.h * start.w));
+  const said = t("edit_changed", number(start.h * start.w));
+  if (ofAll.textContent !== said) ofAll.replaceChildren(...VQ.rich("edit_changed", number(start.h * start.w)));
   figures.selected.textContent = figures.selected.dataset.value = store.count;
   figures.psnr.parentNode.hidden = !start.original;
   figures.psnr.textContent = number(live.psnr, 1);
@@ -74,7 +75,8 @@ parts.push(() => {
   here.textContent = cell ? describe(cell) : t("edit_hint");
   gain.hidden = store.lens !== "difference";
   lensNote.hidden = store.lens !== "surprisal";
-  lensNote.textContent = t("edit_surprisal_note", start.prior.title);
+  const note = t("edit_surprisal_note", start.prior.title);
+  if (lensNote.textContent !== note) lensNote.replaceChildren(...VQ.rich("edit_surprisal_note", start.prior.title));
   for (const [lens, off, why] of [["original", !start.original, t("edit_no_psnr")],
     ["surprisal", start.prior.reason, start.prior.reason && t(`edit_prior_${start.prior.reason}`, start.prior.title, ...(start.prior.grid ?? []))]]) {
     const input = lenses.querySelector(`[value="${lens}"]`);

@@ -1,23 +1,30 @@
 // A strip of pictures to start from. props.value: {chosen: name|null}; props.items: [{name, url}]
 const { t, h } = VQ;
 const root = element.querySelector(".vq-examples");
+const first = props.value.chosen;
 
 const buttons = props.items.map(({ name, url }) => h("button",
-  { type: "button", "data-example": name, title: t(`example_${name}`), onclick: () => {
-    props.value = { chosen: name };
-    mark();
-    VQ.begin();
-    trigger("pick");
-  } },
+  { type: "button", "data-example": name, title: t(`example_${name}`), onclick: () => pick(name) },
   h("img", { src: url, alt: t(`example_${name}`), width: 96, height: 96 })));
 
+function pick(name) {
+  props.value = { chosen: name };
+  mark();
+  VQ.begin();
+  trigger("pick");
+}
+
 function mark() {
-  for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.example === props.value.chosen);
+  const { chosen } = props.value;
+  for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.example === chosen);
+  VQ.link.set("reconstruct", { example: chosen === first ? null : chosen });
 }
 
 root.append(h("p.vq-label", {}, t("examples")), h("div.vq-strip", {}, ...buttons));
 watch("value", mark);
 mark();
+const asked = VQ.link.of("reconstruct").one("example", props.items.map(({ name }) => name));
+if (asked && asked !== first) VQ.link.apply(() => pick(asked));
 
 // A picture may be pasted or dropped anywhere on the tab, also while another one is shown.
 function take(event, data) {

@@ -4,12 +4,27 @@ const { t, h, segments } = VQ;
 const root = element.querySelector(".vq-interpolate-options");
 const form = document.querySelector("#vq-interpolate");
 
+const first = props.value;
 function choose(change) {
   props.value = { ...props.value, ...change };
   show();
+  tell();
   window.dispatchEvent(new Event("vq-interpolate-begin"));
   trigger("choose");
 }
+
+// The address, and what it asks for. A visitor's own checkpoints are no part of it: nobody else has them.
+const LINKED = ["mode", "codec", "frames", "side", "size", "seed"];
+function tell() {
+  const now = props.value, known = (name) => name !== "codec" || first.codecs.some((row) => row.name === now.codec);
+  VQ.link.set("interpolate", Object.fromEntries(LINKED.map((name) => [name, now[name] === first[name] || !known(name) ? null : now[name]])));
+}
+const asked = VQ.link.of("interpolate");
+const wish = { mode: asked.one("mode", props.modes), codec: asked.one("codec", first.codecs.map(({ name }) => name)),
+  frames: asked.number("frames", ...props.frames), side: asked.number("side", ...props.sides), size: asked.one("size", props.sizes),
+  seed: asked.number("seed", 0, props.seeds - 1) };
+const wished = Object.entries(wish).filter(([, value]) => value !== undefined);
+if (wished.length) VQ.link.apply(() => choose(Object.fromEntries(wished)));
 
 // A slider that says its number while it moves and asks when it is let go.
 function slider(name, [low, high]) {
@@ -57,6 +72,6 @@ function show() {
 }
 
 root.append(h("div.vq-options-body", {}, modes, codecs, frames.node, side.node, sizes, sizeNote,
-  h("div.vq-seed", {}, h("label", {}, h("span", {}, t("seed")), seed), reseed, h("p.vq-note", {}, t("seed_note")))));
+  h("div.vq-seed", {}, h("label", {}, h("span", {}, ...VQ.rich("seed")), seed), reseed, h("p.vq-note", {}, t("seed_note")))));
 watch("value", show);
 show();

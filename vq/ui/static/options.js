@@ -2,14 +2,28 @@
 // of props never changes. extra: the visitor's own checkpoints.
 const { t, h, segments } = VQ;
 const root = element.querySelector(".vq-options");
+const all = () => [...props.all, ...props.value.extra];
+const FITS = ["crop", "pad"];
+const { size: firstSize, fit: firstFit, codecs: firstCodecs } = props.value;
 
 function choose(change) {
   props.value = { ...props.value, ...change };
+  tell();
   VQ.begin();
   trigger("choose");
 }
 
-const all = () => [...props.all, ...props.value.extra];
+// A visitor's own checkpoints are no part of the address: nobody else has them.
+function tell() {
+  const { size, fit, codecs } = props.value;
+  const shared = codecs.filter((name) => firstCodecs.includes(name));
+  VQ.link.set("reconstruct", { size: size === firstSize ? null : size, fit: fit === firstFit ? null : fit,
+    codecs: shared.length === firstCodecs.length ? null : shared.join() });
+}
+
+const asked = VQ.link.of("reconstruct");
+const wish = { size: asked.one("size", props.sizes), fit: asked.one("fit", FITS), codecs: asked.some("codecs", firstCodecs) };
+const wished = Object.entries(wish).filter(([, value]) => value !== undefined);
 
 function tick(name, on) {
   const ticked = new Set(props.value.codecs);
@@ -34,7 +48,7 @@ function list() {
 }
 
 const sizes = props.sizes.map((size) => [size, String(size)]);
-const fits = ["crop", "pad"].map((fit) => [fit, t(`fit_${fit}`)]);
+const fits = FITS.map((fit) => [fit, t(`fit_${fit}`)]);
 
 // Folded away on a phone, where the results should come first.
 const details = h("details", { open: matchMedia("(min-width: 901px)").matches },
@@ -42,9 +56,16 @@ const details = h("details", { open: matchMedia("(min-width: 901px)").matches },
   h("div.vq-options-body", {},
     segments("vq-fit", t("fit"), fits, props.value.fit, (fit) => choose({ fit })),
     segments("vq-size", t("size"), sizes, props.value.size, (size) => choose({ size })),
-    h("p.vq-note", {}, t("size_note", 64)),
-    h("fieldset.vq-ticks", {}, h("legend", {}, t("codecs")), ticks),
+    h("p.vq-note", {}, t("size_note")),
+    h("fieldset.vq-ticks", {}, h("legend", {}, ...VQ.rich("codecs")), ticks),
     h("p.vq-credits", {}, t("credits"))));
 root.append(details);
 watch("value", list);
 list();
+if (wished.length) VQ.link.apply(() => {
+  choose(Object.fromEntries(wished));
+  for (const input of root.querySelectorAll("input")) {
+    const now = input.type === "checkbox" ? props.value.codecs : [props.value.size, props.value.fit].map(String);
+    input.checked = now.includes(input.value);
+  }
+});

@@ -19,7 +19,7 @@ function field(name, attributes) {
   const input = h("input", { type: "number", "aria-label": t(`sample_${name}`), "data-option": name, ...attributes,
     onkeydown: (event) => event.key === "Enter" && draw() });
   notes[name] = h("small", {}, t(`sample_${name}_note`));
-  return { input, node: h("label.vq-sample-field", {}, h("span", {}, t(`sample_${name}`)), input, notes[name]) };
+  return { input, node: h("label.vq-sample-field", {}, h("span", {}, ...VQ.rich(`sample_${name}`)), input, notes[name]) };
 }
 
 const fields = {
@@ -56,9 +56,17 @@ function number({ input }) {
   return input.disabled || input.value === "" ? null : Number(input.value);
 }
 
+// What the pictures come from, for the address: {model, n, seed, temperature, top_k, top_p}.
+function tell(settings) {
+  const n = settings.n === props.start.n ? null : settings.n, model = settings.model === props.start.model ? null : settings.model;
+  VQ.link.set("sample", { ...settings, model, n, seed: settings.seed < 0 ? null : settings.seed, line: null });
+}
+
 function draw() {
   const values = Object.fromEntries(Object.entries(fields).map(([name, part]) => [name, number(part)]));
-  start({ model, n: Number(n.value), ...values, seed: values.seed ?? -1 });
+  const settings = { model, n: Number(n.value), ...values, seed: values.seed ?? -1 };
+  tell(settings);
+  start(settings);
 }
 
 const replay = () => start({ line: line.value });
@@ -67,7 +75,7 @@ function show() {
   const { tokens } = props.models.find(({ name }) => name === model);
   for (const choice of choices) choice.firstChild.checked = choice.firstChild.value === model;
   const { defaults, error } = known.get(model) || {};
-  what.textContent = t(`sample_what_${model}`);
+  what.replaceChildren(...VQ.rich(`sample_what_${model}`));
   missing.textContent = error ? error[VQ.language] : "";
   for (const name of ["temperature", "top_k", "top_p"]) fields[name].input.placeholder = defaults?.[name] ?? "";
   for (const name of ["top_k", "top_p"]) {
@@ -77,11 +85,24 @@ function show() {
   notes.temperature.textContent = t(tokens ? "sample_temperature_note" : "sample_temperature_gaussian");
 }
 
+// What the address asks for; where it names a seed or a settings line, the pictures come at once.
+const link = VQ.link.of("sample");
+const asked = { model: link.one("model", props.models.map(({ name }) => name)), n: link.number("n", 1, props.most),
+  seed: link.number("seed", -1, props.seeds - 1), temperature: link.number("temperature", 0, 10, false), top_k: link.number("top_k", 0, 1e6),
+  top_p: link.number("top_p", 0, 1, false), line: link.text("line") };
+model = asked.model ?? model;
+if (asked.n) n.value = count.textContent = asked.n;
+for (const [name, { input }] of Object.entries(fields)) if (asked[name] !== undefined) input.value = asked[name];
+if (asked.line) line.value = asked.line;
+VQ.link.set("sample", { ...asked, model: model === props.start.model ? null : model });
+
 // Settings that the pictures came from, or a seed to keep.
 window.addEventListener("vq-sample-adopt", ({ detail }) => {
   if (detail.n) n.value = count.textContent = detail.n;
   for (const name of Object.keys(fields)) if (name in detail) fields[name].input.value = detail[name] ?? "";
-  if (detail.model) choose(detail.model);
+  if (!detail.model) return;
+  choose(detail.model);
+  tell(detail);
 });
 
 root.append(
@@ -105,4 +126,6 @@ new IntersectionObserver((entries, observer) => {
   if (!entries.some((entry) => entry.isIntersecting)) return;
   observer.disconnect();
   ask();
+  if (asked.line !== undefined) start({ line: asked.line });
+  else if (asked.seed >= 0) draw();
 }).observe(root);

@@ -24,7 +24,7 @@ const foot = h("div.vq-sample-foot", { hidden: true },
   h("span.vq-label", {}, t("sample_line")), h("div.vq-sample-line", {}, line, copy),
   h("p.vq-note", {}, t("sample_line_note")), other, h("p.vq-sample-again", {}, seed, keep));
 
-root.append(h("div.vq-sample-head", {}, h("div", {}, status, rate, stop), bar),
+root.append(h("h2.vq-spoken", {}, t("heading_results")), h("div.vq-sample-head", {}, h("div", {}, status, rate, stop), bar),
   h("div.vq-sample-body", {}, h("div.vq-sample-main", {}, tiles, foot), close));
 
 const adopt = (detail) => window.dispatchEvent(new CustomEvent("vq-sample-adopt", { detail }));
@@ -71,6 +71,7 @@ function draw() {
     adopted = value.revision;
     adopt(value.adopt);
   }
+  if (value.state === "done" && value.line) VQ.link.set("sample", { seed: value.seed });
   look(value.details ? chosen : null);
 }
 
@@ -161,12 +162,12 @@ function mapped(index, alt) {
     screens.push(h("div.vq-screen", { onpointermove: point, onpointerdown: point, onpointerleave: leave }, inner, h("span.vq-sample-cursor")));
     return screens.at(-1);
   };
-  const figure = (key, node, help) => h("figure", { title: help }, screen(node), h("figcaption", {}, t(key)));
+  const figure = (key, node, help) => h("figure", { title: help }, screen(node), h("figcaption", {}, ...VQ.rich(key)));
   return [screen(h("img", { src: pictures[index], alt })), hint, h("div.vq-sample-maps", {},
     figure("sample_tokens", h("img", { src: details.maps[index], alt: t("alt_map", alt) }), t("token_map")),
     figure("sample_surprise", heat(nats, details.guess), t("sample_surprise_help"))),
   h("div.vq-sample-legend", {}, h("span", {}, t("sample_foreseen")), h("i"), h("span", {}, t("sample_guess", number(details.guess, 1)))),
-  h("p.vq-note", {}, t("sample_surprise_help"))];
+  h("p.vq-note", {}, ...VQ.rich("sample_surprise_help"))];
 }
 
 // The more surprising, the more of the accent colour; from a blind guess on, all of it.

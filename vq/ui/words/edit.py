@@ -74,13 +74,13 @@ WORDS: dict[str, tuple[str, str]] = {
         "Drag to select. Shift adds, Alt removes. A click in the palette sets the selection.",
         "拖动选择，Shift 添加，Alt 移除。点击调色板即写入选区。",
     ),
-    "edit_changed": ("changed tokens of {}", "个标记已改（共 {}）"),
+    "edit_changed": ("changed [token:tokens] of {}", "个[token:标记]已改（共 {}）"),
     "edit_selected": ("selected", "已选"),
-    "edit_psnr": ("dB to the original", "dB（与原图）"),
+    "edit_psnr": ("[psnr:dB] to the original", "[psnr:dB]（与原图）"),
     "edit_no_psnr": ("A token file has no original to compare with.", "标记文件没有可比较的原图。"),
     "edit_surprisal_note": (
-        "Bits each token surprises {} with, given those before it: dark is expected, bright is not",
-        "每个标记对 {} 的意外程度（比特），以之前的标记为条件：暗为意料之中，亮为意料之外",
+        "Bits each token [surprisal:surprises] {} with, given those before it: dark is expected, bright is not",
+        "每个标记对 {} 的[surprisal:意外程度]（比特），以之前的标记为条件：暗为意料之中，亮为意料之外",
     ),
     # acting
     "edit_palette": ("Palette", "调色板"),
@@ -135,8 +135,8 @@ WORDS: dict[str, tuple[str, str]] = {
     # atlas
     "edit_atlas": ("Codebook atlas", "码本图谱"),
     "edit_atlas_note": (
-        "Every code, decoded in a field of itself; codes that look alike lie side by side. Click one.",
-        "每个码字在自身环绕下解码；相似的码字排在一起。点击一个看看。",
+        "Every [codebook:code], decoded in a field of itself; codes that look alike lie side by side. Click one.",
+        "每个[codebook:码字]在自身环绕下解码；相似的码字排在一起。点击一个看看。",
     ),
     "edit_atlas_colour": ("Coloured by", "着色"),
     "edit_atlas_patches": ("Look", "外观"),
@@ -155,8 +155,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "参考集中每个码字的用量，从多到少",
     ),
     "edit_atlas_figures": (
-        "{} codes, as many as {} equally used ones (perplexity); {} dead",
-        "{} 个码字，相当于均匀使用 {} 个（困惑度）；{} 个从未使用",
+        "{} codes, as many as {} equally used ones ([perplexity:perplexity]); {} dead",
+        "{} 个码字，相当于均匀使用 {} 个（[perplexity:困惑度]）；{} 个从未使用",
     ),
     "edit_atlas_plain": (
         "Without statistics of a reference set beside the weights, usage is not known.",

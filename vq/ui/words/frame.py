@@ -11,6 +11,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "tab_interpolate": ("Interpolate", "插值"),
     "tab_edit": ("Edit tokens", "编辑标记"),
     "tab_sample": ("Sample", "生成"),
+    "close": ("Close", "关闭"),
     # messages
     "unreadable": (
         "This file is not a picture, or a broken one: please try another.",

@@ -17,7 +17,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "frames": ("Frames", "帧数"),
     "side": ("Grid side", "网格边长"),
     "size_vector": ("AE and VAE work at one size only.", "AE 和 VAE 只有一种尺寸。"),
-    "seed": ("Seed", "随机种子"),
+    "seed": ("[seed:Seed]", "[seed:随机种子]"),
     "seed_note": (
         "Decides every random order. The same seed, the same pictures.",
         "决定随机顺序。种子相同，结果相同。",
@@ -48,21 +48,23 @@ WORDS: dict[str, tuple[str, str]] = {
         "基准：途中不用编码器，只混合颜色。走到一半，两张图叠在一起。",
     ),
     "about_lerp": (
-        "Every number of the latent goes straight to its new value (lerp). Does one thing turn into another, or fade?",
-        "潜变量的每个数字直线走到新值（lerp）。是一物变成另一物，还是淡出淡入？",
+        "Every number of the [latent:latent] goes straight to its new value ([lerp:lerp]). "
+        "Does one thing turn into another, or fade?",
+        "[latent:潜变量]的每个数字直线走到新值（[lerp:lerp]）。是一物变成另一物，还是淡出淡入？",
     ),
     "about_slerp": (
-        "The latent turns instead of cutting the corner (slerp): its length stays usual, so contrast does not drop.",
-        "潜变量转过去，而不是抄近路（slerp）：长度保持正常，对比度不会下降。",
+        "The latent turns instead of cutting the corner ([slerp:slerp]): its length stays usual, "
+        "so contrast does not drop.",
+        "潜变量转过去，而不是抄近路（[slerp:slerp]）：长度保持正常，对比度不会下降。",
     ),
     "about_requantize": (
-        "The map before quantisation goes straight; at every step each cell takes its nearest code. "
-        "Cells hold out, then jump.",
-        "量化前的特征图走直线，每一步各单元取最近的码字。单元先坚持，再跳变。",
+        "The map before [quantise:quantisation] goes straight; at every step each cell takes its nearest "
+        "[codebook:code]. Cells hold out, then jump.",
+        "[quantise:量化]前的特征图走直线，每一步各单元取最近的[codebook:码字]。单元先坚持，再跳变。",
     ),
     "about_random": (
-        "Cell by cell, codes of A are replaced by those of B, in an order drawn by the seed.",
-        "按种子抽出的顺序，逐个单元把 A 的码字换成 B 的。",
+        "Cell by cell, [token:tokens] of A are replaced by those of B, in an order drawn by the seed.",
+        "按种子抽出的顺序，逐个单元把 A 的[token:标记]换成 B 的。",
     ),
     "about_sweep": (
         "The same swap as a wipe from the left. Watch the seam: the decoder blends across it.",

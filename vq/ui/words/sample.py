@@ -11,23 +11,24 @@ WORDS: dict[str, tuple[str, str]] = {
     "sample_title_ae-normal": ("AE + N(0, I)", "AE + N(0, I)"),
     "sample_title_ae-fitted": ("AE + fitted Gaussian", "AE + 拟合高斯"),
     "sample_what_transformer": (
-        "64 tokens, each drawn in sight of all before it. Look at the eyes: the second one knows where the first is.",
-        "64 个标记，每个都在看过前面所有标记后抽取。看眼睛：画第二只时知道第一只在哪里。",
+        "64 [token:tokens], each drawn in sight of all before it. "
+        "Look at the eyes: the second one knows where the first is.",
+        "64 个[token:标记]，每个都在看过前面所有标记后抽取。看眼睛：画第二只时知道第一只在哪里。",
     ),
     "sample_what_pixelcnn": (
-        "256 tokens, each drawn from those above it and to its left. Look at edges and fur up close, "
+        "256 [token:tokens], each drawn from those above it and to its left. Look at edges and fur up close, "
         "then ask whether the whole still makes an animal.",
-        "256 个标记，每个根据上方和左侧的标记抽取。先近看边缘和毛发，再看整体是否还是一只动物。",
+        "256 个[token:标记]，每个根据上方和左侧的标记抽取。先近看边缘和毛发，再看整体是否还是一只动物。",
     ),
     "sample_what_vae-normal": (
         "A vector of plain noise, decoded. Look how soft it is, yet near to a picture: "
-        "the KL term taught the VAE that such noise means pictures.",
-        "把一个纯噪声向量解码。看它多么柔和，却已接近图片：KL 项让 VAE 把这种噪声当作图片。",
+        "the [kl:KL term] taught the VAE that such noise means pictures.",
+        "把一个纯噪声向量解码。看它多么柔和，却已接近图片：[kl:KL 项]让 VAE 把这种噪声当作图片。",
     ),
     "sample_what_vae-fitted": (
-        "Noise with the mean and spread of the training pictures' latents. Compare it with N(0, I): "
+        "Noise with the mean and spread of the training pictures' [latent:latents]. Compare it with N(0, I): "
         "the less it changes, the better the KL term did its work.",
-        "噪声的均值和散布取自训练图片的潜变量。与 N(0, I) 对比：差别越小，说明 KL 项越起作用。",
+        "噪声的均值和散布取自训练图片的[latent:潜变量]。与 N(0, I) 对比：差别越小，说明 KL 项越起作用。",
     ),
     "sample_what_ae-normal": (
         "Why an AE is no generator: nothing asks its latents to be a bell curve. These have its spread, "
@@ -41,12 +42,12 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     # options
     "sample_n": ("Pictures", "图片数"),
-    "sample_seed": ("Seed", "随机种子"),
+    "sample_seed": ("[seed:Seed]", "[seed:随机种子]"),
     "sample_seed_note": (
         "The same seed gives the same pictures; −1 draws one.",
         "种子相同，图片相同；−1 表示随机抽取。",
     ),
-    "sample_temperature": ("Temperature", "温度"),
+    "sample_temperature": ("[temperature:Temperature]", "[temperature:温度]"),
     "sample_temperature_note": (
         "Below 1: safer and more alike. Above 1: bolder. 0 always takes the likeliest.",
         "低于 1：更稳妥、更相似；高于 1：更大胆；0 总取最可能的。",
@@ -55,12 +56,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "Scales the noise: 0 gives the mean picture, above 1 goes further out.",
         "缩放噪声：0 得到平均图片，高于 1 走得更远。",
     ),
-    "sample_top_k": ("top-k", "top-k"),
+    "sample_top_k": ("[top_k:top-k]", "[top_k:top-k]"),
     "sample_top_k_note": (
         "Only the k likeliest codes may be drawn; 0 allows all.",
         "只从最可能的 k 个码字中抽取；0 表示不限。",
     ),
-    "sample_top_p": ("top-p", "top-p"),
+    "sample_top_p": ("[top_p:top-p]", "[top_p:top-p]"),
     "sample_top_p_note": (
         "Only the likeliest codes that together hold this share of the probability; 1 allows all.",
         "只从合计占此概率份额的最可能码字中抽取；1 表示不限。",
@@ -99,10 +100,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "sample_alt": ("Picture {}", "图片 {}"),
     "sample_open": ("Look closer at picture {}", "细看图片 {}"),
     "sample_tokens": ("Tokens", "标记"),
-    "sample_surprise": ("Surprise", "意外程度"),
+    "sample_surprise": ("[surprisal:Surprise]", "[surprisal:意外程度]"),
     "sample_surprise_help": (
-        "−log p of each token given those before it: where did the prior not see it coming?",
-        "每个标记在前文条件下的 −log p：先验在哪里没有料到？",
+        "−log p of each token given those before it: where did the [prior:prior] not see it coming?",
+        "每个标记在前文条件下的 −log p：[prior:先验]在哪里没有料到？",
     ),
     "sample_foreseen": ("0: foreseen", "0：料到"),
     "sample_guess": ("{} nats: a blind guess", "{} 纳特：盲猜"),
