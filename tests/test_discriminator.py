@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -90,7 +89,7 @@ class Watched:
         self.recipe.model.train()
         self.moved: list[set[str]] = []
         self._backward: Callable[[Tensor], None] = self.recipe.accelerator.backward
-        self.recipe.accelerator = SimpleNamespace(autocast=self.recipe.accelerator.autocast, backward=self.backward)
+        self.recipe.accelerator.backward = self.backward
 
     def parts(self) -> dict[str, nn.Module]:
         model = self.recipe.model

@@ -3,8 +3,10 @@
 import argparse
 import dataclasses
 import json
+import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -23,23 +25,44 @@ from vq.train.autoencoders import SPECS, Spec, VectorRecipe, VQRecipe
 from vq.train.data import Batches, PictureSet, parse_source
 from vq.train.export import DATA_NOTES, Account, export
 from vq.train.export_prior import export_prior
-from vq.train.loop import Plan, Recipe, Trainer, averaged, make_accelerator
+from vq.train.loop import Plan, Recipe, Trainer, averaged
+from vq.train.processes import left_alone, make_accelerator
 
 VAL_PICTURES = 256
+# DataError is a ValueError; safetensors has its own for a damaged file.
+MISTAKES = (ValueError, OSError, SafetensorError)
 S = TypeVar("S", Spec, priors.PriorSpec)
+Finish = Callable[[Trainer], Path]
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        return (_train_prior if args.model in priors.SPECS else _train_codec)(args)
-    # DataError is a ValueError; safetensors has its own for a damaged file.
-    except (ValueError, OSError, SafetensorError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        trainer, finish = (_prior if args.model in priors.SPECS else _codec)(args)
+    except MISTAKES as error:
+        # Every process meets the same mistake: one on each machine tells of it.
+        return _refuse(error) if os.environ.get("LOCAL_RANK", "0") == "0" else 2
+    if left_alone():
+        print(
+            "note: this process trains alone; several without GPUs need accelerate launch --multi_gpu", file=sys.stderr
+        )
+    try:
+        if not trainer.complete(args.export_only):
+            return 130
+        if trainer.accelerator.is_main_process:
+            print(f"weights and card are in {finish(trainer)}")
+    except MISTAKES as error:
+        return _refuse(error)
+    return 0
 
 
-def _train_codec(args: argparse.Namespace) -> int:
+def _refuse(error: Exception) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def _codec(args: argparse.Namespace) -> tuple[Trainer, Finish]:
+    """The trainer of an autoencoder, and what makes a weights folder of its result."""
     spec = override(SPECS[args.model], args.set)
     set_seed(args.seed)
     sources = [parse_source(text) for text in args.data]
@@ -47,34 +70,31 @@ def _train_codec(args: argparse.Namespace) -> int:
     batches = Batches([(PictureSet(p, "train"), w) for p, w in sources], size, spec.batch, args.seed)
     held_out = PictureSet(sources[0][0], "val").tensors(size, VAL_PICTURES)
     perceptual = SqueezeNet.from_file(args.perceptual) if args.perceptual else None
-    accelerator, precision = make_accelerator(args.device, args.precision)
+    accelerator, precision = make_accelerator(args.device, args.precision, spec.batch)
     recipe: Recipe
     if args.model in ("vqvae", "vqgan"):
         recipe = VQRecipe(spec, perceptual, cast(VQVAE, load(args.grow)) if args.grow else None)
     else:
         recipe = VectorRecipe(spec)
+        resumes = args.export_only or (args.resume and (args.out / "checkpoint").exists())
         if args.grow:
             recipe.grow_from(cast(nn.Module, load(args.grow)))
-        elif not (args.export_only or (args.resume and (args.out / "checkpoint").exists())):
+        elif not resumes and accelerator.is_main_process:
             recipe.start(torch.cat([s.tensors(size) for s in batches.sets]))
-    plan = Plan(args.out, args.minutes, args.steps, args.resume, args.seed, args.save_minutes)
     if accelerator.is_main_process:
         parameters = sum(p.numel() for p in recipe.model.parameters())
         pictures = sum(map(len, batches.sets))
         print(f"{args.model}: {parameters / 1e6:.2f} M parameters, {pictures:,} pictures, precision {precision}")
-    trainer = Trainer(recipe, batches, held_out, plan, accelerator)
-    if not trainer.complete(args.export_only):
-        return 130
-    if accelerator.is_main_process:
-        account = _account(args, spec, precision, trainer)
+
+    def finish(trainer: Trainer) -> Path:
         with averaged(recipe) as model:
-            folder = export(args.out, model, account, perceptual, args.data_notes)
-        print(f"weights and card are in {folder}")
-    accelerator.wait_for_everyone()
-    return 0
+            return export(args.out, model, _account(args, spec, precision, trainer), perceptual, args.data_notes)
+
+    return Trainer(recipe, batches, held_out, _plan(args), accelerator), finish
 
 
-def _train_prior(args: argparse.Namespace) -> int:
+def _prior(args: argparse.Namespace) -> tuple[Trainer, Finish]:
+    """The same of a token prior."""
     spec = override(priors.SPECS[args.model], args.set)
     if args.codec is None:
         raise ValueError(f"{args.model} needs --codec NAME or FOLDER: the codec whose tokens it learns")
@@ -84,8 +104,9 @@ def _train_prior(args: argparse.Namespace) -> int:
     if codec.codebook_size is None:
         raise ValueError(f"--codec {args.codec}: expected a quantised codec, this one has no tokens")
     perceptual = SqueezeNet.from_file(args.perceptual) if args.perceptual else None
-    accelerator, precision = make_accelerator(args.device, args.precision)
-    with accelerator.main_process_first():
+    accelerator, precision = make_accelerator(args.device, args.precision, spec.batch)
+    # First of all, then the first of each machine, whose disk may be its own.
+    with accelerator.main_process_first(), accelerator.local_main_process_first():
         tokens = priors.token_sets(codec, sources, args.out / "tokens.safetensors")
     train_tokens, held_out = tokens["train"].flatten(0, 1), tokens["val"][:, 0].long()
     set_seed(args.seed)  # the network starts the same, whether the tokens were encoded now or before
@@ -99,18 +120,20 @@ def _train_prior(args: argparse.Namespace) -> int:
             f"{args.model}: {parameters / 1e6:.2f} M parameters, {len(train_tokens):,} grids, precision {precision}, "
             f"unigram entropy {unigram:.3f} nats"
         )
-    plan = Plan(args.out, args.minutes, args.steps, args.resume, args.seed, args.save_minutes)
-    stream = priors.TokenBatches(train_tokens, spec.batch, args.seed)
-    trainer = Trainer(recipe, stream, held_out, plan, accelerator)
-    if not trainer.complete(args.export_only):
-        return 130
-    if accelerator.is_main_process:
+
+    def finish(trainer: Trainer) -> Path:
         best = cast(Prior, spec.model.from_pretrained(args.out / "best")).eval()
         account = _account(args, spec, precision, trainer)
-        folder = export_prior(args.out, best, codec, account, perceptual, args.samples, args.data_notes)
-        print(f"weights and card are in {folder}")
-    accelerator.wait_for_everyone()
-    return 0
+        return export_prior(args.out, best, codec, account, perceptual, args.samples, args.data_notes)
+
+    stream = priors.TokenBatches(train_tokens, spec.batch, args.seed)
+    return Trainer(recipe, stream, held_out, _plan(args), accelerator), finish
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    length = {"minutes": args.minutes, "steps": args.steps}
+    pace = {"save_minutes": args.save_minutes, "log_seconds": args.log_seconds}
+    return Plan(args.out, **length, resume=args.resume, seed=args.seed, **pace)
 
 
 def _unweighted(text: str) -> str:
@@ -197,6 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=["auto", "cpu"], default="auto")
     parser.add_argument("--precision", choices=["auto", "no", "bf16"], default="auto")
     parser.add_argument("--save-minutes", type=float, default=4.0, help="minutes between checkpoints (default 4)")
+    parser.add_argument("--log-seconds", type=float, default=20.0, help="seconds between two lines (default 20)")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="change the recipe: lr=3e-4, ...")
     return parser
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
+from accelerate.utils import broadcast
 from diffusers.training_utils import EMAModel
 from PIL import Image
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from vq.models.squeezenet import TAP_CHANNELS, SqueezeNet, activation_distance, 
 from vq.models.vqvae import VQVAE
 from vq.train.loop import copy_weights, cosine, descend
 from vq.train.losses import discriminator_loss, gaussian_kl, generator_loss, log_error, sum_of_squares
+from vq.train.processes import prepare, whole_batch
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class VectorRecipe:
 
     def prepare(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
-        self.net, self.optimizer = accelerator.prepare(self.model, self.optimizer)
+        self.net, self.optimizer = prepare(accelerator, self.ema, self.model, self.optimizer)
         accelerator.register_for_checkpointing(self.ema)
 
     def start(self, x_N3HW: Tensor) -> None:
@@ -180,8 +182,9 @@ class VQRecipe:
         self.accelerator = accelerator
         if self.perceptual is not None:
             self.perceptual.to(accelerator.device)
-        self.net, self.d_net, self.optimizer, self.decoder_optimizer, self.d_optimizer = accelerator.prepare(
-            self.model, self.discriminator, self.optimizer, self.decoder_optimizer, self.d_optimizer
+        optimizers = self.optimizer, self.decoder_optimizer, self.d_optimizer
+        self.net, self.d_net, self.optimizer, self.decoder_optimizer, self.d_optimizer = prepare(
+            accelerator, self.ema, self.model, self.discriminator, *optimizers
         )
         self.codes.to(accelerator.device)
         accelerator.register_for_checkpointing(self.ema, self.codes)
@@ -207,11 +210,12 @@ class VQRecipe:
         return figures, comparison(x, y)
 
     def _reconstruct(self, x: Tensor, progress: float) -> dict[str, Tensor]:
-        self.codes.before_step(self.model, x)
+        self.codes.before_step(self, x)
         with self.accelerator.autocast():
             out = self.net(x)
             terms = self._distances(out.x_hat, x, self.spec.perceptual)
-        squares = log_error(out.x_hat.float(), x) if self.spec.log_mse else terms["mse"]
+        gather = self.accelerator.gather
+        squares = log_error(out.x_hat.float(), x, gather) if self.spec.log_mse else terms["mse"]
         loss = squares + self.spec.l1 * terms["l1"] + out.quantized.loss
         if "perceptual" in terms:
             loss = loss + self.spec.perceptual * terms["perceptual"]
@@ -277,7 +281,8 @@ class VQRecipe:
 class CodebookKeeper(nn.Module):
     """Keeps the codebook alive: places it on real encoder outputs at the start, restarts codes that fall out of use.
 
-    Its buffers make a resumed run exact. `frozen` tells that the adversarial phase has begun.
+    It sees the whole batch: every process keeps the same codebook. Its buffers make a resumed run exact. `frozen` tells
+    that the adversarial phase has begun.
     """
 
     counts: Tensor
@@ -294,23 +299,23 @@ class CodebookKeeper(nn.Module):
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
         self.register_buffer("frozen", torch.zeros((), dtype=torch.bool))
 
-    def before_step(self, model: VQVAE, x: Tensor) -> None:
+    def before_step(self, recipe: VQRecipe, x: Tensor) -> None:
         """On the first step, place every code on an encoder output."""
         if self.started:
             return
         with torch.no_grad():
-            pre = model.encoder(x).float()
-            codes = torch.arange(model.codebook_size, device=x.device)
-            self._place(model, codes, pre)
+            pre = recipe.model.encoder(x).float()
+            codes = torch.arange(recipe.model.codebook_size, device=x.device)
+            self._place(recipe, codes, pre)
         self.started.fill_(True)
 
     def after_step(self, recipe: VQRecipe, pre: Tensor, tokens: Tensor, progress: float) -> None:
         """Count the codes used; every restart_every steps, move the unused ones. None move in the last fifth."""
         if self.spec.freeze_tokens:
             return
-        model = recipe.model
+        model, tokens = recipe.model, whole_batch(recipe.accelerator, tokens)
         if self.average is not None:
-            self.average.update(model.quantizer, pre, tokens)
+            self.average.update(model.quantizer, whole_batch(recipe.accelerator, pre.detach()), tokens)
         self.counts += metrics.code_counts(tokens, model.codebook_size)
         self.since += 1
         if self.since < self.spec.restart_every:
@@ -319,18 +324,19 @@ class CodebookKeeper(nn.Module):
         self.counts.zero_()
         self.since.zero_()
         if progress < 0.8 and len(dead):
-            self._place(model, dead, pre.detach())
+            self._place(recipe, dead, pre.detach())
             _forget(recipe.optimizer, model.quantizer.codebook_KD, dead)
             index = next(i for i, p in enumerate(model.parameters()) if p is model.quantizer.codebook_KD)
             recipe.ema.shadow_params[index][dead] = model.quantizer.codebook_KD.detach()[dead]
 
     @torch.no_grad()
-    def _place(self, model: VQVAE, codes: Tensor, pre_BDhw: Tensor) -> None:
-        outputs = pre_BDhw.permute(0, 2, 3, 1).flatten(0, 2)
+    def _place(self, recipe: VQRecipe, codes: Tensor, pre_BDhw: Tensor) -> None:
+        outputs = whole_batch(recipe.accelerator, pre_BDhw).permute(0, 2, 3, 1).flatten(0, 2)
         vectors = outputs[torch.randint(len(outputs), (len(codes),), device=outputs.device)]
         # Codes placed on one and the same output would never part.
         vectors = vectors + 1e-3 * outputs.std() * torch.randn_like(vectors)
-        model.quantizer.codebook_KD[codes] = vectors
+        vectors = broadcast(vectors)  # every process has drawn others: those of the first count
+        recipe.model.quantizer.codebook_KD[codes] = vectors
         if self.average is not None:
             self.average.place(codes, vectors)
 

@@ -1,7 +1,8 @@
 """The training loop every model shares: schedule, logging, validation, checkpoints, exact resume.
 
 A `Recipe` knows one model; the loop knows time. Progress runs from 0 to 1 by steps or by minutes. With --steps, a run
-that was stopped and resumed ends with the parameters of an uninterrupted one.
+that was stopped and resumed ends with the parameters of an uninterrupted one. Of several processes the first keeps the
+time, validates and writes; all of them log, save and stop at the same step.
 """
 
 import json
@@ -17,12 +18,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
+from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
 from PIL import Image
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from vq.train.processes import average_gradients
+
+# Ctrl-C reaches a process of several twice, from the terminal and from the launcher: within so many seconds it is one.
+ECHO = 5.0
 
 
 class Stream(Protocol):
@@ -135,22 +142,6 @@ def averaged(recipe: Recipe) -> Iterator[Any]:
         recipe.ema.restore(parameters)
 
 
-def best_precision(device: torch.device) -> str:
-    """ "bf16" where the hardware multiplies it (a GPU, or AMX or AVX512_BF16), else "no": emulated, it is slow."""
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return "bf16" if device.type == "cpu" and native else "no"
-
-
-def make_accelerator(device: str, precision: str) -> tuple[Accelerator, str]:
-    """The accelerator for "auto" or "cpu", and the precision it computes in; "auto" is `best_precision`."""
-    # An Accelerator can't be made twice with different precisions: ask its base for the device.
-    if precision == "auto":
-        precision = best_precision(PartialState(cpu=device == "cpu").device)
-    return Accelerator(cpu=device == "cpu", mixed_precision=precision), precision
-
-
 def descend(
     accelerator: Accelerator, loss: Tensor, *optimizers: tuple[AcceleratedOptimizer | Optimizer, float]
 ) -> None:
@@ -161,6 +152,7 @@ def descend(
         optimizer.zero_grad()
     accelerator.backward(loss)
     for optimizer, _ in optimizers:
+        average_gradients(accelerator, [p for group in optimizer.param_groups for p in group["params"]])
         optimizer.step()
 
 
@@ -171,15 +163,17 @@ class Trainer:
         self.recipe, self.batches, self.held_out, self.plan = recipe, batches, held_out, plan
         self.accelerator, self.clock = accelerator, Clock(plan)
         self.checkpoint = plan.out / "checkpoint"
-        self._stop = False
+        self._stop, self._told = False, float("inf")
         recipe.prepare(accelerator)
         accelerator.register_for_checkpointing(self.clock)
+        if accelerator.process_index:
+            set_seed(plan.seed + accelerator.process_index)  # the networks are alike, the noise must not be
 
     def run(self) -> bool:
         """Train; True when the plan is done, False when it was interrupted."""
         self.plan.out.mkdir(parents=True, exist_ok=True)
         self._recover()
-        if self.plan.resume and self.checkpoint.exists():
+        if self.plan.resume and self._found():
             self.restore()
             self._say(f"resumed at step {self.clock.step}")
         previous = [signal.signal(s, self._interrupt) for s in (signal.SIGINT, signal.SIGTERM)]
@@ -204,17 +198,19 @@ class Trainer:
     def restore(self) -> None:
         """Take up the state of RUN/checkpoint. Raises FileNotFoundError if there is none."""
         self._recover()
-        if not self.checkpoint.exists():
+        if not self._found():
             raise FileNotFoundError(f"{self.plan.out}: no checkpoint there yet")
         self.accelerator.load_state(str(self.checkpoint))
+        self.recipe.ema.to(self.accelerator.device)
 
     def _loop(self) -> None:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         stream = self.batches.iterate(self.clock.step, rank, world)
         window: dict[str, list[Tensor]] = {}
-        logged = saved = time.perf_counter()
+        logged = saved = self.clock.seconds
         self.recipe.model.train()
         self.clock.pause()
+        self._agree()
         while self.clock.progress < 1 and not self._stop:
             x = next(stream).to(self.accelerator.device)
             if x.ndim == 4:
@@ -222,36 +218,49 @@ class Trainer:
             for key, value in self.recipe.step(x, self.clock.progress).items():
                 window.setdefault(key, []).append(value.detach())
             self.clock.tick()
+            self._agree()
             if name := self.recipe.milestone():
                 self._export(self.plan.out / name)
-            now = time.perf_counter()
+            now = self.clock.seconds
             if now - logged > self.plan.log_seconds:
                 self._log(window, now - logged)
                 window, logged = {}, now
             if now - saved > 60 * self.plan.save_minutes:
                 self.validate()
                 self.save()
-                logged = saved = time.perf_counter()
-                window = {}
+                window, logged, saved = {}, now, now
                 self.clock.pause()
         stream.close()
 
+    def _agree(self) -> None:
+        """The clock of the first process is that of all, and all stop when one was told to."""
+        self._stop = self._stop or self._told < float("inf")
+        if self.accelerator.num_processes > 1:
+            first = self.accelerator.is_main_process
+            said = torch.tensor([self.clock.seconds if first else 0, self._stop], dtype=torch.float64)
+            said = self.accelerator.reduce(said.to(self.accelerator.device), "sum")
+            self.clock.seconds, self._stop = float(said[0]), bool(said[1])
+
     def validate(self) -> None:
-        """Figures and a sheet of the averaged model, written to RUN/."""
+        """Figures and a sheet of the averaged model, written to RUN/ by the first process."""
+        if not self.accelerator.is_main_process:
+            return
         with averaged(self.recipe), torch.no_grad():
             figures, sheet = self.recipe.validate(self.held_out.to(self.accelerator.device))
         self._record({"val": figures})
         self._say("  held out: " + "  ".join(f"{k} {v:.4g}" for k, v in figures.items()))
-        if self.accelerator.is_main_process:
-            sheet.save(self.plan.out / "sheet.png")
+        sheet.save(self.plan.out / "sheet.png")
         if name := self.recipe.milestone():
             self._export(self.plan.out / name)
 
     def save(self) -> None:
         """Write the checkpoint beside the old one, then swap: a kill in between leaves one that works."""
         fresh, old = self.checkpoint.with_suffix(".new"), self.checkpoint.with_suffix(".old")
-        shutil.rmtree(fresh, ignore_errors=True)
+        if self.accelerator.is_main_process:
+            shutil.rmtree(fresh, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
         self.accelerator.save_state(str(fresh))
+        self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             shutil.rmtree(old, ignore_errors=True)
             if self.checkpoint.exists():
@@ -260,25 +269,37 @@ class Trainer:
             shutil.rmtree(old, ignore_errors=True)
         self.accelerator.wait_for_everyone()
 
+    def _found(self) -> bool:
+        """Whether there is a checkpoint. Raises FileNotFoundError if some processes see it and others don't."""
+        seen = torch.tensor([int(self.checkpoint.exists())], device=self.accelerator.device)
+        count = int(self.accelerator.reduce(seen, "sum"))
+        if 0 < count < self.accelerator.num_processes:
+            raise FileNotFoundError(f"{self.plan.out}: to resume, all machines must see the same folder")
+        return count > 0
+
     def _recover(self) -> None:
         """After a kill between the two renames of `save`, the new checkpoint is whole and lacks only its name."""
         fresh, old = self.checkpoint.with_suffix(".new"), self.checkpoint.with_suffix(".old")
         if self.accelerator.is_main_process and not self.checkpoint.exists() and old.exists():
             (fresh if fresh.exists() else old).rename(self.checkpoint)
+        self.accelerator.wait_for_everyone()
 
     def _export(self, folder: Path) -> None:
-        with averaged(self.recipe) as model:
-            if self.accelerator.is_main_process:
+        if self.accelerator.is_main_process:
+            with averaged(self.recipe) as model:
                 model.save_pretrained(folder)
 
     def _log(self, window: dict[str, list[Tensor]], seconds: float) -> None:
-        means = {k: float(torch.stack(v).float().mean()) for k, v in window.items()}
+        means = torch.stack([torch.stack(v).float().mean() for v in window.values()])
+        losses = dict(zip(window, self.accelerator.reduce(means, "mean").tolist(), strict=True))
         count = max(len(v) for v in window.values())
         rate = count * self.batches.batch / seconds
-        self._record({"loss": means, "pictures_per_second": rate})
+        self._record({"loss": losses, "pictures_per_second": rate})
         share = f"{100 * self.clock.progress:5.1f} %  step {self.clock.step}  {rate:.0f} pictures/s"
-        skipped = f"  {self.batches.skipped} broken pictures skipped" if self.batches.skipped else ""
-        self._say(share + "  " + "  ".join(f"{k} {v:.4g}" for k, v in means.items()) + skipped)
+        skips = torch.tensor(self.batches.skipped, device=self.accelerator.device)
+        broken = int(self.accelerator.reduce(skips, "sum"))
+        skipped = f"  {broken} broken pictures skipped" if broken else ""
+        self._say(share + "  " + "  ".join(f"{k} {v:.4g}" for k, v in losses.items()) + skipped)
 
     def _record(self, row: dict[str, object]) -> None:
         if self.accelerator.is_main_process:
@@ -290,7 +311,9 @@ class Trainer:
             print(text, flush=True)
 
     def _interrupt(self, *_: object) -> None:
-        if self._stop:
+        now = time.monotonic()
+        if now - self._told > (ECHO if self.accelerator.num_processes > 1 else 0):
             sys.exit("stopped without saving")
-        self._stop = True
-        self._say("stopping after this step; the checkpoint is saved")
+        if self._told == float("inf"):
+            self._told = now
+            self._say("stopping after this step; the checkpoint is saved")

@@ -1,5 +1,7 @@
 """The loss terms of the series, each as its formula reads. Terms of the quantiser are in vq/models/quantizer.py."""
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -9,14 +11,15 @@ def sum_of_squares(x: Tensor, y: Tensor) -> Tensor:
     return (x - y).square().flatten(1).sum(1).mean()
 
 
-def log_error(x: Tensor, y: Tensor) -> Tensor:
+def log_error(x: Tensor, y: Tensor, gather: Callable[[Tensor], Tensor] = lambda errors: errors) -> Tensor:
     """Mean over the batch of the logarithm of each picture's mean squared error, on the scale of the error: scalar.
 
     PSNR up to sign and scale. Its gradient is that of the mean squared error with every picture weighed by the inverse
-    of its own error; the small constant keeps a perfect picture from weighing infinitely.
+    of its own error; the small constant keeps a perfect picture from weighing infinitely. gather: brings the errors of
+    this share of a batch together with those of the others, since the scale is that of the whole batch.
     """
     errors = (x - y).square().flatten(1).mean(1)
-    return errors.mean().detach() * (errors + 1e-4).log().mean()
+    return gather(errors.detach()).mean() * (errors + 1e-4).log().mean()
 
 
 def gaussian_kl(mean_BD: Tensor, logvar_BD: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ from vq.prior import Prior
 from vq.train.data import DataError, PictureSet
 from vq.train.loop import copy_weights, cosine, descend
 from vq.train.muon import Muon
+from vq.train.processes import prepare
 
 SHEET = 16
 
@@ -81,7 +82,7 @@ class PriorRecipe:
 
     def prepare(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
-        self.net, self.muon, self.adam = accelerator.prepare(self.model, self.muon, self.adam)
+        self.net, self.muon, self.adam = prepare(accelerator, self.ema, self.model, self.muon, self.adam)
         accelerator.register_for_checkpointing(self.ema, self.best)
 
     def step(self, x: Tensor, progress: float) -> dict[str, Tensor]:
