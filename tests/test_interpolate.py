@@ -1,6 +1,7 @@
 """Paths and grids over the tiny codecs: exact where they must be, the latents' own ways in between."""
 
 import io
+import json
 from itertools import pairwise
 
 import gradio as gr
@@ -244,20 +245,23 @@ def test_a_new_request_ends_the_old_one(load):
     turns = iter([True, *[True] * 7, False])
     steps = list(show(studio(counting), lambda: next(turns), 4, slots.defaults(), choice))
     assert decoded == ["vqvae"]
-    assert all(paths["state"] == "running" for paths, _, _ in steps if "state" in paths)
+    assert all(step.paths["state"] == "running" for step in steps if "state" in step.paths)
     assert list(show(studio(counting), lambda: False, 5, slots.defaults(), choice))[1:] == []
     assert decoded == ["vqvae"]
 
 
 def test_a_row_can_be_saved_as_soon_as_it_is_shown(load):
     choice = Choice("paths", "vqvae", 3, 3, 64, 0)
-    shown, films = 0, None
-    for paths, _, new in show(studio(load), lambda: True, 7, slots.defaults(), choice):
-        films = new if isinstance(new, Films) else films
-        for row in paths.get("rows", []):
-            assert films.revision == 7 and len(films.frames[row["name"]]) == 3
-        shown = max(shown, len(paths.get("rows", [])))
-    assert shown == len(tasks.paths_of(load("vqvae")))
+    films, sent = None, []
+    for step in show(studio(load), lambda: True, 7, slots.defaults(), choice):
+        films = step.films if isinstance(step.films, Films) else films
+        if step.row:
+            row = json.loads(step.row[1])
+            assert (row["revision"], row["name"], len(row["frames"])) == (7, step.row[0], 3)
+            sent.append(row["name"])
+        for name in step.paths.get("rows", []):
+            assert name in sent and films.revision == 7 and len(films.frames[name]) == 3
+    assert sent == tasks.paths_of(load("vqvae")) == step.paths["rows"]
     wish = {"film": "pixel", "revision": 7, "format": "gif", "request": 1}
     assert saved(films, wish)["url"].startswith("data:image/gif;base64,")
     for wrong in (None, {}, wish | {"revision": 6}, wish | {"film": "lerp"}, wish | {"format": []}):
@@ -268,7 +272,7 @@ def test_a_row_can_be_saved_as_soon_as_it_is_shown(load):
 
 
 def test_a_codec_that_fails_is_one_sentence(load):
-    *_, (paths, corners, films) = show(
+    *_, (paths, corners, films, _) = show(
         studio(load), lambda: True, 2, slots.defaults(), Choice("paths", "nobody", 9, 5, 64, 0)
     )
     assert (paths["state"], paths["error"]["en"]) == ("failed", "no codec nobody")

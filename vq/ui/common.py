@@ -197,7 +197,7 @@ def computes(task: Task) -> Task:
 
 def png(picture: Image.Image) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=3)
+    picture.save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 

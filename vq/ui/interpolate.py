@@ -1,10 +1,12 @@
 """The Interpolate tab: from one picture to another along every path a codec has, or a grid between four pictures.
 
-All frames are computed first and travel to the page as data URLs; scrubbing then needs no server. What a visitor brings
-stands in four slots, of which paths use the first two.
+All frames are computed first and travel to the page as data URLs; scrubbing then needs no server. Every row travels
+once, as text: Gradio copies all other properties of a component whenever one changes. What a visitor brings stands in
+four slots, of which paths use the first two.
 """
 
 import base64
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +25,19 @@ from vq.tasks import interpolate as tasks
 from vq.tasks.common import SIZES
 from vq.tasks.interpolate import FRAMES, PATHS, SEEDS, SIDES, AnimationFormat, End, Frame
 from vq.ui import slots as places
-from vq.ui.common import COMPUTE, PictureInput, Result, Studio, computes, data_url, failure, panel, png, sentences
+from vq.ui.common import (
+    COMPUTE,
+    PictureInput,
+    Result,
+    Studio,
+    channel,
+    computes,
+    data_url,
+    failure,
+    panel,
+    png,
+    sentences,
+)
 from vq.ui.limits import present
 from vq.ui.reconstruct import EXAMPLES, Turn, thumbnail
 from vq.ui.slots import Slots
@@ -53,8 +67,19 @@ class Choice(NamedTuple):
 
 
 Extras = tuple[Entry, ...]
-# Values of (paths, corners, films).
-Shown = tuple[Any, Any, Any]
+
+
+class Shown(NamedTuple):
+    """What the components of the tab get; those not named stay as they are. row: the text of one more, by its name."""
+
+    paths: Any = gr.skip()
+    corners: Any = gr.skip()
+    films: Any = gr.skip()
+    row: tuple[str, str] | None = None
+
+    def outputs(self) -> tuple[Any, ...]:
+        name, text = self.row or (None, None)
+        return *self[:3], *(text if path == name else gr.skip() for path in PATHS)
 
 
 def build(studio: Studio, page: gr.Blocks) -> None:
@@ -76,7 +101,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             first = offered(first_choice(studio.codecs), studio.codecs)
             options = panel("interpolate-options", first, **limits)
         with gr.Column(elem_id="vq-interpolate-results", min_width=320):
-            paths = panel("interpolate-paths", no_paths("waiting", 0))
+            paths = panel("interpolate-paths", no_paths("waiting", 0), names=list(PATHS))
+            rows = [channel(f"interpolate-row-{name}") for name in PATHS]
             corners = panel("interpolate-corners", no_corners(0))
             file = panel("interpolate-file", None)
 
@@ -119,9 +145,10 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         return offered(read_choice(sent, rows), rows)
 
     @computes
-    def run(turn: Turn, ticket: float, slots: Slots | None, sent: Any, extras: Extras) -> Iterator[Shown]:
+    def run(turn: Turn, ticket: float, slots: Slots | None, sent: Any, extras: Extras) -> Iterator[tuple[Any, ...]]:
         choice = read_choice(sent, studio.table(extras))
-        yield from show(studio, lambda: turn.number == ticket, int(ticket), slots or places.defaults(), choice)
+        for shown in show(studio, lambda: turn.number == ticket, int(ticket), slots or places.defaults(), choice):
+            yield shown.outputs()
 
     def save(films: Films | None, event: gr.EventData) -> dict[str, Any]:
         return saved(films, event._data)
@@ -147,7 +174,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         event.success(
             run,
             [turn, ticket, slots, options, studio.extras],
-            [paths, corners, films],
+            [paths, corners, films, *rows],
             trigger_mode="multiple",
             **heavy,
         )
@@ -202,19 +229,19 @@ def suited(choice: Choice, result: Result, rows: Mapping[str, Entry]) -> dict[st
 
 
 def show(studio: Studio, current: Callable[[], bool], revision: int, slots: Slots, choice: Choice) -> Iterator[Shown]:
-    """Values of (paths, corners, films) as they become ready; ends early once `current()` is false."""
-    yield gr.skip(), gr.skip(), gr.skip()
+    """What is ready, as it becomes so; ends early once `current()` is false."""
+    yield Shown()
     if not current():
         return
     try:
-        yield no_paths("running", revision) | {"mode": choice.mode}, gr.skip(), gr.skip()
+        yield Shown(no_paths("running", revision) | {"mode": choice.mode})
         codec = studio.load(choice.codec)
         count = 2 if choice.mode == "paths" else 4
         ends = [places.end_of(codec, choice.codec, slot, choice.size) for slot in slots[:count]]
         make = show_paths if choice.mode == "paths" else show_corners
         yield from make(codec, current, no_paths("running", revision) | {"mode": choice.mode}, ends, choice)
     except ValueError as error:
-        yield no_paths("failed", revision) | {"error": sentences(error)}, no_corners(revision), None
+        yield Shown(no_paths("failed", revision) | {"error": sentences(error)}, no_corners(revision), None)
 
 
 def show_paths(
@@ -230,11 +257,12 @@ def show_paths(
             if not current():
                 return
             if beat():
-                yield value | {"progress": beat.progress}, gr.skip(), gr.skip()
+                yield Shown(value | {"progress": beat.progress})
         films = films | {name: tuple(png(frame.picture) for frame in frames)}
-        value = value | {"rows": [*value["rows"], row(name, frames, films[name])], "progress": beat.progress}
-        yield value, gr.skip(), Films(revision, films)
-    yield value | {"state": "done"}, no_corners(revision), Films(revision, films)
+        value = value | {"rows": [*value["rows"], name], "progress": beat.progress}
+        text = json.dumps({"revision": revision} | row(name, frames, films[name]))
+        yield Shown(value, films=Films(revision, films), row=(name, text))
+    yield Shown(value | {"state": "done"}, no_corners(revision), Films(revision, films))
 
 
 def show_corners(
@@ -246,14 +274,14 @@ def show_corners(
         if not current():
             return
         if beat():
-            yield value | {"progress": beat.progress}, gr.skip(), gr.skip()
+            yield Shown(value | {"progress": beat.progress})
     grid = {
         "side": choice.side,
         "frames": urls,
         "size": ends[0].picture.width,
         "tokens": codec.codebook_size is not None,
     }
-    yield value | {"state": "done"}, no_corners(value["revision"]) | grid, None
+    yield Shown(value | {"state": "done"}, no_corners(value["revision"]) | grid, None)
 
 
 class Beat:

@@ -1,9 +1,11 @@
 // Every path a row: the frame at the common position, the film strip, what each step costs.
 // props.value: {state: "waiting"|"running"|"done"|"failed", revision, mode, progress: [done, total]|null,
-//   rows: [{name, size, frames: [url], distances, tokens_changed|null}], error}; see vq/ui/interpolate.py.
+//   rows: [name], error}; props.names: all paths; see vq/ui/interpolate.py.
+// Topics interpolate-row-NAME, as text: {revision, name, size, frames: [url], distances, tokens_changed|null}.
 const { t, h, number } = VQ;
 const root = element.querySelector(".vq-interpolate-paths");
 const drawn = new Map(); // path -> {node, key, show}: a row is built once for each result
+let sought = VQ.link.of("interpolate").text("path"); // the row to bring into view once all are there
 let at = 0, count = 0, timer = null, requests = 0;
 
 const status = h("p.vq-status", { role: "status" });
@@ -15,7 +17,7 @@ const scrubber = h("input", { type: "range", min: 0, step: 1, "aria-label": t("p
 const play = h("button.vq-play", { type: "button", onclick: () => (timer ? stop() : start()) }, t("play"));
 const bar = h("div.vq-bar.vq-scrub", { hidden: true }, play, scrubber, out);
 const list = h("div.vq-rows"), plots = h("div.vq-grid.vq-plots");
-root.append(bar, status, list, plots);
+root.append(h("h2.vq-spoken", {}, t("heading_results")), bar, status, list, plots);
 
 function move(to) {
   at = Math.min(count - 1, Math.max(0, to));
@@ -49,23 +51,28 @@ function build(row) {
   const title = t(`path_${row.name}`), { revision } = props.value;
   const big = h("img.vq-row-picture", { width: row.size, height: row.size, draggable: "false" });
   const tiles = row.frames.map((url, i) => h("button", { type: "button", tabindex: -1, "aria-label": t("frame_alt", title, i + 1, row.frames.length),
-    onclick: () => { stop(); move(i); } }, h("img", { src: url, alt: "", width: row.size, height: row.size })));
+    onclick: () => { stop(); move(i); tell(); } }, h("img", { src: url, alt: "", width: row.size, height: row.size })));
   const film = h("div.vq-film", { role: "group", "aria-label": t("film", title), tabindex: 0, onkeydown: (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1, Home: -count, End: count }[event.key];
     if (!step) return;
     event.preventDefault();
     stop();
     move(at + step);
+    tell();
   } }, ...tiles);
+  const tell = () => VQ.link.set("interpolate", { path: row.name });
   const save = (format) => h("button", { type: "button", "aria-label": `${t(`save_${format}`)}: ${title}`, "data-save": format, onclick: () => {
     // Not "path", which Gradio would take for a file's.
     trigger("save", { film: row.name, revision, format, request: ++requests });
   } }, t(`save_${format}`));
   const node = h("article.vq-card.vq-row", { "data-path": row.name, "data-revision": revision }, big,
     h("div.vq-row-body", {}, h("header", {}, h("h3", {}, title), h("span.vq-tag", {}, `${row.size} px`)), film,
-      h("p.vq-what", {}, t(`about_${row.name}`)), h("footer.vq-actions", {}, save("webp"), save("gif"))));
+      h("p.vq-what", {}, ...VQ.rich(`about_${row.name}`)), h("footer.vq-actions", {}, save("webp"), save("gif"))));
+  let shown = -1;
   return { node, show: (i) => {
     const now = Math.min(i, row.frames.length - 1);
+    if (now === shown) return; // a picture that is set again is decoded again
+    shown = now;
     big.src = row.frames[now];
     big.alt = t("frame_alt", title, now + 1, row.frames.length);
     tiles.forEach((tile, k) => tile.toggleAttribute("data-now", k === now));
@@ -122,19 +129,41 @@ function begin() {
 }
 window.addEventListener("vq-interpolate-begin", begin);
 
+// The rows of this revision that have arrived, in their order.
+const texts = {};
+function arrived() {
+  const { rows, revision } = props.value;
+  return rows.map((name) => {
+    const text = VQ.news[`interpolate-row-${name}`];
+    if (texts[name]?.text !== text) texts[name] = { text, row: text ? JSON.parse(text) : null };
+    return texts[name].row;
+  }).filter((row) => row?.revision === revision);
+}
+
 function draw() {
-  const { state, revision, mode, progress, rows, error } = props.value;
-  root.dataset.state = state;
+  const { state, revision, mode, progress, error } = props.value, rows = arrived();
+  const whole = rows.length === props.value.rows.length;
+  root.dataset.state = state === "done" && !whole ? "running" : state;
   root.dataset.revision = revision;
   if (state !== "running") delete root.dataset.busy;
   status.textContent = state === "failed" ? error[VQ.language] : state === "running" ? (progress ? t("progress", ...progress) : t("working")) : "";
   const off = mode !== "paths" || state === "failed";
   // The last rows stay, dimmed, until the first new one is there: no flicker.
   if (off || rows.length) keep(off ? [] : rows, revision);
-  if (state === "done" && rows.length) drawPlots(rows);
+  if (state === "done" && whole && rows.length) {
+    drawPlots(rows);
+    seek();
+  }
   else if (off) plots.replaceChildren();
   bar.hidden = off || !drawn.size;
   if (count) move(at);
+}
+
+function seek() {
+  const row = drawn.get(sought)?.node;
+  if (row) VQ.link.set("interpolate", { path: sought });
+  sought = null;
+  row?.scrollIntoView({ block: "center" });
 }
 
 function keep(rows, revision) {
@@ -160,4 +189,5 @@ function keep(rows, revision) {
 }
 
 watch("value", draw);
+for (const name of props.names) VQ.follow(`interpolate-row-${name}`, draw);
 draw();
