@@ -49,24 +49,26 @@ window.VQ = (() => {
 
   // What Gradio says in English whatever the visitor's language: its heading of every error, and names of its buttons.
   const gradio = new Map(Object.keys(texts.en).filter((key) => key.startsWith("gradio_")).map((key) => [texts.en[key], t(key)]));
+  gradio.set("common.complete", t("gradio_complete")); // for which it has no Chinese: it says the key
+  const SAID = '[data-testid="image"] button > .wrap, [aria-live], [role="status"]';
   function translate() {
     for (const title of document.querySelectorAll(".toast-body.error .toast-title")) {
       if (title.textContent.trim() === "Error") title.textContent = t("error");
     }
-    for (const node of document.querySelectorAll('[data-testid="image"] :is([aria-label], [title]), .overflow-menu > button')) {
+    for (const node of document.querySelectorAll('[data-testid="image"] :is([aria-label], [title]), .overflow-menu > button, footer[aria-label]')) {
       for (const name of ["aria-label", "title"]) {
         const own = gradio.get(node.getAttribute(name));
         if (own) node.setAttribute(name, own);
       }
     }
-    for (const { childNodes } of document.querySelectorAll('[data-testid="image"] button > .wrap')) {
+    for (const { childNodes } of document.querySelectorAll(SAID)) {
       for (const node of childNodes) {
         const own = node.nodeType === Node.TEXT_NODE && gradio.get(node.data.trim());
-        if (own) node.data = ` ${own}`;
+        if (own && node.data.trim() !== own) node.data = ` ${own}`;
       }
     }
   }
-  if (language !== "en") new MutationObserver(translate).observe(document, { childList: true, subtree: true });
+  if (language !== "en") new MutationObserver(translate).observe(document, { childList: true, characterData: true, subtree: true });
 
   // A message of the page's own, where the server isn't asked.
   function say(text) {

@@ -126,5 +126,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "gradio_grant": ("grant webcam access", "允许使用摄像头"),
     "gradio_capture": ("capture photo", "拍照"),
     "gradio_empty": ("Empty value", "空"),
+    "gradio_footer": ("Gradio footer navigation", "页脚导航"),
+    "gradio_complete": ("Complete", "完成"),
     "gradio_tabs": ("More tabs", "更多标签页"),
 }
