@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from pictures import encoded, photo
+from PIL import Image, ImageOps
 from playwright.sync_api import expect
 
 from browser.chromium import settled, visit
@@ -24,7 +25,7 @@ from browser.editor import (
     session,
     tool,
 )
-from vq.image import open_picture, to_picture
+from vq.image import open_picture, to_picture, to_tensor
 from vq.tasks import edit as tasks
 from vq.tokenfile import ERRORS
 from vq.ui.reconstruct import EXAMPLES
@@ -403,7 +404,28 @@ def test_a_resampling_nobody_answers_locks_nothing(page):
     expect(page.locator("[data-variant]")).to_have_count(4)
 
 
-def test_an_oblong_token_file(page):
+def test_edits_wait_in_their_grid_and_starting_over_can_be_undone(page, load):
+    tokens = example(load)
+    drag(page, (2, 2), (4, 5), GRID)
+    palette(page, 7)
+    act(page, "set")
+    idle(page)
+    edited, count = shown(page), figure(page, "changed")
+    choose(page, "vq-edit-codec", "vqgan")
+    expect(page.get_by_text(TEXTS["edit_restored"][0])).to_be_hidden()
+    choose(page, "vq-edit-codec", "vqvae")
+    expect(page.get_by_text(TEXTS["edit_restored"][0])).to_be_visible()
+    assert np.array_equal(shown(page), edited) and figure(page, "changed") == count > 0
+    act(page, "reset")
+    idle(page)
+    assert np.array_equal(shown(page), decoded(load, "vqvae", tokens)) and figure(page, "changed") == 0
+    for picture in (edited, decoded(load, "vqvae", tokens)):
+        act(page, "undo")
+        idle(page)
+        assert np.array_equal(shown(page), picture)
+
+
+def test_an_oblong_token_file(page, load):
     file = saved(page)
     before = session(page)
     bring(page, json.dumps(file | {"w": 8, "tokens": [row[:8] for row in file["tokens"]]}))
@@ -412,6 +434,14 @@ def test_an_oblong_token_file(page):
     assert box["height"] / box["width"] == pytest.approx(2, abs=0.02)
     assert box["height"] <= page.locator(".vq-edit-stage").bounding_box()["width"] + 1
     assert page.locator('input[name="vq-edit-size"]:checked').count() == 0
+    page.get_by_text(TEXTS["edit_second"][0]).click()
+    page.locator('[data-donor="rocket"]').click()
+    expect(page.locator(".vq-edit-donated")).to_be_visible()
+    act(page, "all")
+    act(page, "transplant")
+    idle(page)
+    middle = ImageOps.fit(open_picture(EXAMPLES["rocket"]), (32, 64), Image.Resampling.LANCZOS)
+    assert saved(page)["tokens"] == load("vqvae").encode(to_tensor(middle)).tokens[0].tolist()
     choose(page, "vq-edit-size", 64)
     assert (saved(page)["h"], saved(page)["w"]) == (16, 16)
 

@@ -42,10 +42,10 @@ const savePicture = button(t("edit_save_picture"), async () => {
 }, { "data-act": "save-picture" });
 
 const body = h("div.vq-edit-body", { hidden: true }, h("h2.vq-spoken", {}, t("heading_results")),
-  h("div.vq-edit-bar", {}, tools, h("div.vq-edit-row", {}, undo, redo, reset), lenses, gain, lines), restored,
+  h("div.vq-edit-bar", {}, tools, h("div.vq-edit-row", {}, undo, redo), lenses, gain, lines), restored,
   h("div.vq-edit-work", {},
     h("div.vq-edit-stage", {}, canvas, spoken, h("div.vq-edit-here", { "aria-hidden": "true" }, patch.canvas, here), strip, lensNote,
-      h("div.vq-edit-row", {}, savePicture)),
+      h("div.vq-edit-row", {}, savePicture, reset)),
     h("div.vq-edit-tools", {}, paletteSection(), selectionSection(), changeSection(), replaceSection(), transplantSection(), resampleSection())),
   atlasSection());
 root.append(empty, body);

@@ -18,7 +18,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "This file is larger than 1 MB, far more than any token file: nothing was loaded.",
         "此文件超过 1 MB，远大于任何标记文件：未加载。",
     ),
-    "edit_second": ("Second picture, to transplant from", "第二张图片，用于移植"),
+    "edit_second": ("Picture to transplant from", "第二张图片，用于移植"),
     "edit_second_picture": ("Second picture", "第二张图片"),
     "edit_too_fine": (
         "This grid has more than 64 cells a side: choose a smaller working size in Reconstruct.",
