@@ -17,7 +17,7 @@ def launch(playwright: Playwright) -> Browser:
 
 
 @contextmanager
-def visit(chromium: Browser, url: str, **context: Any) -> Iterator[Page]:
+def visit(chromium: Browser, url: str, path: str = "/", **context: Any) -> Iterator[Page]:
     """Open the page as a new visitor; afterwards, fail on any error in it and any request to another host."""
     faults: list[str] = []
     settings = {"locale": "en-US", "viewport": {"width": 1280, "height": 900}} | context
@@ -28,7 +28,7 @@ def visit(chromium: Browser, url: str, **context: Any) -> Iterator[Page]:
     page.on("console", lambda line: faults.append(f"console: {line.text}") if line.type == "error" else None)
     own = (f"{url}/", "data:", "blob:")
     page.on("request", lambda request: None if request.url.startswith(own) else faults.append(f"asks {request.url}"))
-    page.goto(url)
+    page.goto(url + path)
     try:
         yield page
     finally:

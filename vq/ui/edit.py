@@ -88,16 +88,19 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     shown = [canvas, given, source, editor, picture]  # as in Shown
     source.open(first, sent, shown, **heavy)
     source.choose(choose, sent, shown, **heavy)
-    picture.input(own, sent, shown, **heavy)
+    entered = picture.input(own, sent, shown, **heavy)
     source.take(take, [editor, studio.carried, second, donor, studio.extras], shown, **heavy)
     source.bring(open_file, [editor, second, donor, studio.extras], shown, **heavy)
     source.save(handler("save"), editor, file, **heavy)
-    second.input(own_donor, [editor, second], [given, editor, donor], **heavy)
+    second_entered = second.input(own_donor, [editor, second], [given, editor, donor], **heavy)
     donor.pick(pick_donor, [editor, donor], [given, editor, second], **heavy)
     canvas.edit(handler("edit"), editor, [canvas, editor], **heavy)
     canvas.resample(handler("resample"), editor, [offers, editor], **heavy)
     canvas.atlas(handler("atlas"), editor, book, **heavy)
     canvas.surprise(handler("surprise"), editor, surprisal, **heavy)
+    # A file that can't be read would be complained about again at every choice that follows.
+    for event, box in ((entered, picture), (second_entered, second)):
+        event.failure(lambda: None, None, box, queue=False, show_progress="hidden", api_visibility="private")
     studio.extras.change(
         lambda sent, extras: listed(studio, sent, extras), [source, studio.extras], source, **heavy | {"queue": True}
     )

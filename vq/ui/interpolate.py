@@ -156,6 +156,10 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     # Two steps, as in the Reconstruct tab: the first reaches a run in progress, which then makes way for the second.
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     burst: dict[str, Any] = {"trigger_mode": "multiple"} | quick
+    # In the queue: Gradio says nothing of what fails outside.
+    shown = [ticket, slots, tiles, picture]
+    entered = picture.input(own, [turn, slots, tiles, picture], shown, **burst | {"queue": True})
+    entered.failure(lambda: None, None, picture, **quick)  # a file that can't be read stays in no box
     starts = [
         tiles.open(begin, turn, ticket, **quick),
         tiles.pick(pick, [turn, slots, tiles], [ticket, slots, tiles], **burst),
@@ -166,7 +170,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             [ticket, slots, tiles, options],
             **burst,
         ),
-        picture.input(own, [turn, slots, tiles, picture], [ticket, slots, tiles, picture], **burst),
+        entered,
         options.choose(begin, turn, ticket, **burst),
     ]
     heavy: dict[str, Any] = {"concurrency_id": COMPUTE, "show_progress": "hidden", "api_visibility": "private"}
