@@ -29,7 +29,8 @@ def run(words: list[str], interrupt: int | None, rank: int) -> None:
             patch.setattr(command, "export", lambda run, *_: run)
             patch.setattr(command, "export_prior", lambda run, *_: run)
         if interrupt and rank == 1:
-            tiny.interrupt_at(patch, VQRecipe, interrupt)
+            for _ in range(2):  # as from a terminal, and from the launcher, which passes it on
+                tiny.interrupt_at(patch, VQRecipe, interrupt)
         code = command.main(words)
     out.mkdir(exist_ok=True)
     torch.save({"code": code} | (state(trainers[0].recipe) if trainers else {}), out / f"process-{rank}.pt")

@@ -179,10 +179,12 @@ class Trainer:
         previous = [signal.signal(s, self._interrupt) for s in (signal.SIGINT, signal.SIGTERM)]
         try:
             self._loop()
+            self.save()
+            if self._stop:
+                self._say(f"saved at step {self.clock.step}; go on with --resume")
         finally:
             for s, handler in zip((signal.SIGINT, signal.SIGTERM), previous, strict=True):
                 signal.signal(s, handler)
-        self.save()
         return not self._stop
 
     def complete(self, export_only: bool = False) -> bool:
@@ -190,7 +192,6 @@ class Trainer:
         if export_only:
             self.restore()
         elif not self.run():
-            self._say(f"saved at step {self.clock.step}; go on with --resume")
             return False
         self.validate()
         return True
