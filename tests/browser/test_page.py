@@ -99,9 +99,15 @@ def look_at(page: Page, tab: str) -> None:
 
 @contextmanager
 def dark(page: Page) -> Iterator[None]:
-    page.evaluate("document.body.classList.add('dark')")
+    recolour(page, "document.body.classList.add('dark')")
     yield
-    page.evaluate("document.body.classList.remove('dark')")
+    recolour(page, "document.body.classList.remove('dark')")
+
+
+def recolour(page: Page, script: str) -> None:
+    """Change the colours, and wait until none is between the old one and the new one."""
+    page.evaluate(script)
+    page.wait_for_function("document.getAnimations().every(a => !(a instanceof CSSTransition))")
 
 
 def violations(page: Page, *rules: str) -> list[str]:
@@ -312,5 +318,5 @@ def test_a_broken_file_is_complained_about_once(everywhere, tab):
     toast = page.get_by_test_id("toast-body")
     expect(toast).to_contain_text(words("unreadable", language))
     expect(page.locator(f"#vq-{tab}-picture img")).to_have_count(0)
-    toast.get_by_role("button").click()
+    page.get_by_test_id("toast-close").click()
     expect(toast).to_have_count(0)
