@@ -246,7 +246,7 @@ window.addEventListener("vq-begin", hope);
 const line = element.closest(".block").querySelector('[data-testid="status-tracker"]');
 new MutationObserver(() => {
   const place = /queue: (\d+)\/(\d+)/.exec(line.textContent);
-  if (place && "busy" in root.dataset && performance.now() - asked > 700) counter.textContent = t("queued", place[1], place[2]);
+  if (place && (props.value.state !== "done" || "busy" in root.dataset) && performance.now() - asked > 700) counter.textContent = t("queued", place[1], place[2]);
 }).observe(line, { childList: true, characterData: true, subtree: true });
 
 // A picture in the input box that this browser can't show: the server's copy takes its place.
