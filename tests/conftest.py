@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -87,6 +88,12 @@ def page_url(load, load_prior, statistics) -> Iterator[str]:
     _, url, _ = page.launch(server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options())
     yield url.rstrip("/")
     page.close()
+
+
+def apart(work: Callable[..., Any], *given: Any) -> Any:
+    """work(*given) in a thread of its own: where Playwright has been started, its loop occupies this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work, *given).result()
 
 
 def free_port() -> int:

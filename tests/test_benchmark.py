@@ -9,12 +9,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import tiny
 import torch
+from conftest import apart, free_port
 from PIL import Image
 
 from vq.benchmark import browser, codec, plot, report, startup, ui, visitor
@@ -199,9 +199,7 @@ def test_every_tab_is_used_and_memory_read_after_it(server: startup.Server, load
 
 
 def test_strokes_are_timed_at_both_grids(server: startup.Server) -> None:
-    # In a thread of its own: another test's browser may be open in this one.
-    with ThreadPoolExecutor(1) as pool:
-        table = pool.submit(ui.strokes, server, 2).result()
+    table = apart(ui.strokes, server, 2)
     assert [row[0] for row in table.rows] == ["16x16 tokens, 64 px", "64x64 tokens, 256 px"]
     assert all(0 < least <= median <= most for _, median, least, most in table.rows)
 
@@ -209,8 +207,8 @@ def test_strokes_are_timed_at_both_grids(server: startup.Server) -> None:
 def test_without_a_browser_there_is_one_clear_line(server: startup.Server, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(browser.shutil, "which", lambda name: None)
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
-    with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match=r"^strokes need Chromium: .*$"):
-        pool.submit(ui.strokes, server, 1).result()
+    with pytest.raises(RuntimeError, match=r"^strokes need Chromium: .*$"):
+        apart(ui.strokes, server, 1)
 
 
 @pytest.mark.parametrize("words", [["--rounds", "0"], ["--strokes", "-1"]])
@@ -229,7 +227,7 @@ def test_visitors_get_what_they_wish_for(server: startup.Server, monkeypatch: py
     monkeypatch.setattr(crowd, "ALONE", 1)
     monkeypatch.setattr(visitor, "CODES", 32)
     server = startup.Server(server.url, os.getpid(), 0.0)
-    summary, wishes, memory = crowd.tables(server, [1, 3], 1.0)
+    summary, wishes, memory = apart(crowd.tables, server, [1, 3], 1.0)
     for count, row in zip((1, 3), summary.rows, strict=True):
         found = dict(zip(summary.columns, row, strict=True))
         assert found["visitors"] == str(count) and found["served"] >= count
@@ -244,8 +242,6 @@ def test_visitors_get_what_they_wish_for(server: startup.Server, monkeypatch: py
 @pytest.fixture
 def narrow_url(load, load_prior) -> Iterator[str]:
     """A page whose queue holds next to nothing."""
-    from conftest import free_port
-
     from vq.ui import build_app, launch_options
     from vq.ui.limits import Limits
 
@@ -256,7 +252,7 @@ def narrow_url(load, load_prior) -> Iterator[str]:
 
 
 def test_a_visitor_who_is_turned_away_comes_back_later(narrow_url: str) -> None:
-    found = asyncio.run(crowd.gather(startup.Server(narrow_url, os.getpid(), 0.0), 2, 0.5))
+    found = apart(asyncio.run, crowd.gather(startup.Server(narrow_url, os.getpid(), 0.0), 2, 0.5))
     for one in found.visitors:
         assert one.turned_away >= 1 and not one.errors and not one.served
     assert found.seconds >= 1 and found.fairness == 0
@@ -265,7 +261,7 @@ def test_a_visitor_who_is_turned_away_comes_back_later(narrow_url: str) -> None:
 def test_an_error_is_told_from_a_full_queue(server: startup.Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visitor, "CODES", 10**6)
     monkeypatch.setattr(visitor, "WISHES", ("/edit_tokens",))
-    found = asyncio.run(crowd.gather(startup.Server(server.url, os.getpid(), 0.0), 1, 0.1))
+    found = apart(asyncio.run, crowd.gather(startup.Server(server.url, os.getpid(), 0.0), 1, 0.1))
     (one,) = found.visitors
     assert one.errors and one.errors[0].startswith("/edit_tokens: ") and not one.turned_away
 

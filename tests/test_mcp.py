@@ -8,11 +8,10 @@ import re
 import subprocess
 import sys
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import free_port
+from conftest import apart, free_port
 from pictures import photo
 from PIL import Image
 
@@ -44,9 +43,7 @@ def session(url, work):
             await session.initialize()
             return await work(session)
 
-    # In a thread: Playwright's loop, if other tests have started it, occupies this one.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, run()).result()
+    return apart(asyncio.run, run())
 
 
 @pytest.fixture(scope="module")
