@@ -201,14 +201,15 @@ def test_a_day_of_use_does_not_fill_the_disk(folder, load, load_prior, statistic
         gone = sent | {"path": re.sub("[0-9a-f]{64}", "0" * 64, sent["path"])}
         assert "no longer on the server" in visitor.call("reconstruct", [gone, ["ae"], 64, "crop"])["error"]
         # By age: what nobody has used for a day, and folders with nothing in them.
+        (folder / ("f" * 64)).mkdir()
         for path in folder.rglob("*"):
             os.utime(path, (time.time() - 90_000,) * 2)
-        (folder / ("f" * 64)).mkdir()
+        (folder / ("e" * 64)).mkdir()  # somebody is about to write into it
         (folder / "not-ours").mkdir()
         (folder / "not-ours" / "keep.txt").write_text("x")
         visitor.upload(picture(1000))
         assert len([path for path in folder.rglob("*") if path.is_file()]) == 2
-        assert not (folder / ("f" * 64)).exists()
+        assert not (folder / ("f" * 64)).exists() and (folder / ("e" * 64)).exists()
 
 
 def test_uploads_cut_short_leave_nothing(folder, load, load_prior, statistics):

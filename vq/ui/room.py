@@ -19,6 +19,7 @@ from gradio.utils import get_upload_folder
 _STORED = re.compile(r"[0-9a-f]{64}")
 _PARTIAL = re.compile(r"tmp\w+")
 LOOK = 0.5  # seconds: looks that take longer become rarer in proportion
+MOMENT = 60  # seconds that a folder may be empty: somebody is about to write into a new one
 
 
 class Kept(NamedTuple):
@@ -85,19 +86,24 @@ class Room:
             old = now - file.used > (self.age if file.path.parent != folder else self.partial)
             if old or total + needed > self.limit:
                 total -= file.size
-                remove(file.path, folder)
+                with suppress(OSError):
+                    file.path.unlink()
         return total
 
 
 def files(folder: Path) -> Iterator[Kept]:
-    """Gradio's files in its folder: each in one named by a hash, or an unfinished upload. Nothing else is touched."""
+    """Gradio's files in its folder: each in one named by a hash, or an unfinished upload. Nothing else is touched.
+
+    Folders that have been empty for a while are deleted.
+    """
     with suppress(OSError):
         for entry in os.scandir(folder):
             if entry.is_dir(follow_symlinks=False) and _STORED.fullmatch(entry.name):
                 found = [Path(file.path) for file in os.scandir(entry) if file.is_file(follow_symlinks=False)]
                 if not found:
                     with suppress(OSError):
-                        os.rmdir(entry)
+                        if time.time() - entry.stat().st_mtime > MOMENT:
+                            os.rmdir(entry)
             else:
                 found = [Path(entry)] if entry.is_file(follow_symlinks=False) and _PARTIAL.fullmatch(entry.name) else []
             for path in found:
@@ -105,9 +111,3 @@ def files(folder: Path) -> Iterator[Kept]:
                     stat = path.stat()
                     yield Kept(max(stat.st_mtime, stat.st_atime), stat.st_size, path)
 
-
-def remove(path: Path, folder: Path) -> None:
-    with suppress(OSError):
-        path.unlink()
-        if path.parent != folder:
-            path.parent.rmdir()
