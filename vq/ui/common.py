@@ -23,6 +23,7 @@ from vq.catalogue import Entry
 from vq.image import PictureError, open_picture
 from vq.tasks.checkpoint import Download
 from vq.tasks.common import Load, LoadPrior
+from vq.ui.limits import release_memory
 from vq.ui.texts import LANGUAGES, TEXTS, both, table
 
 STATIC = Path(__file__).parent / "static"
@@ -149,6 +150,7 @@ def decoding() -> Iterator[None]:
         yield
     finally:
         DECODERS.release()
+        release_memory()
 
 
 def used(file: Path) -> Path:

@@ -110,4 +110,3 @@ def files(folder: Path) -> Iterator[Kept]:
                 with suppress(OSError):
                     stat = path.stat()
                     yield Kept(max(stat.st_mtime, stat.st_atime), stat.st_size, path)
-
