@@ -299,20 +299,19 @@ def test_two_visitors_never_mix(page_url, load, load_prior, statistics):
 def test_nobody_reads_anothers_upload(page_url):
     data = encoded(photo(77, 55), "PNG")
     with Wire(page_url) as owner, Wire(page_url) as other:
-        sent = owner.upload(data, "mine.png")
-        path = Path(sent["path"])
-        # The name is a keyed hash: the picture alone doesn't tell it.
+        path = Path(owner.upload(data, "mine.png")["path"])
+        folder = path.parent.parent
         assert re.fullmatch("[0-9a-f]{64}", path.parent.name)
-        assert path.parent.name != hashlib.sha256(data).hexdigest()
-        for guess in (
-            path.parent,
-            path.parent.parent,
-            f"{path.parent.parent}/{'0' * 64}/mine.png",
-            f"{path.parent}/..",
-        ):
-            assert other.http.get(f"{API}/file={guess}").status_code == 403
+        from gradio.processing_utils import hash_bytes
         from gradio.utils import HASH_SEED_PATH
 
-        assert other.http.get(f"{API}/file={HASH_SEED_PATH}").status_code == 403
+        # The picture alone doesn't tell the name, neither to whoever works it out nor to whoever brings it, too.
+        same = [Path(other.upload(data, "mine.png")["path"]) for _ in range(3)]
+        guesses = [hash_bytes(data), hashlib.sha256(data).hexdigest(), "0" * 64]
+        assert len({path.parent.name, *(p.parent.name for p in same), *guesses}) == 7
+        wrong = [folder / name / "mine.png" for name in guesses] + [p.parent / "other.png" for p in same]
+        for guess in (*wrong, path.parent, folder, f"{path.parent}/..", HASH_SEED_PATH):
+            assert other.http.get(f"{API}/file={guess}").status_code == 403, guess
         everything = "\n".join(other.http.get(p).text for p in ("/config", f"{API}/info", f"{API}/queue/status", "/"))
         assert path.parent.name not in everything
+        assert owner.http.get(f"{API}/file={path}").content == data  # whoever is told the name can

@@ -8,6 +8,7 @@ somebody sent nonsense is none.
 import errno
 import logging
 import re
+import secrets
 import sys
 import traceback
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 import gradio as gr
 from anyio.to_thread import run_sync
+from gradio import route_utils
 from gradio.exceptions import ComponentProcessingError
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
@@ -52,6 +54,28 @@ CLOSED = (
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _CHOICE = re.compile(r"Value: (.*) (?:is|are) not in the list of choices: (.*)", re.DOTALL)
 CLOSED_ROOTS = ("/monitoring", "/gradio_api/deep_link")
+SALT = 32  # bytes
+
+
+class Upload(route_utils.GradioUploadFile):
+    """An uploaded file. Whoever knows its name can read it, and nobody but its owner ever learns the name.
+
+    Gradio names a file by a hash of its content and of a secret that is the same for all: whoever had the same picture
+    would be told the same folder, and could try out under which name it had been uploaded before. Here the hash is
+    salted anew for each upload.
+
+    A file isn't bound to the session that brought it, since nothing that asks for a file says whose it is: an <img>
+    has no header to name a session; cookies are blocked in the frame in which a Space is shown; gradio_client keeps
+    none; and what a program got as a result is often opened by another: a browser, or whatever an MCP client hands the
+    address to.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.sha.update(secrets.token_bytes(SALT))
+
+
+route_utils.GradioUploadFile = Upload  # type: ignore[misc]
 
 
 class Page(gr.Blocks):
