@@ -93,6 +93,25 @@ def test_tokens_are_those_of_the_codec_and_of_mirror_images(codec_folder, pictur
     assert torch.equal(sets["val"][:, 1].long(), codec.encode(x.flip(3)).tokens)
 
 
+def test_shifted_pictures_are_encoded_too(codec_folder, pictures, tmp_path):
+    codec, cache = load(codec_folder), tmp_path / "tokens.safetensors"
+    plain = priors.token_sets(codec, [str(pictures)], cache)
+    more = priors.token_sets(codec, [str(pictures)], cache, shifts=3)
+    assert more["train"].shape == (10, 8, 4, 4) and more["val"].shape == plain["val"].shape
+    assert torch.equal(more["train"][:, :2], plain["train"]) and torch.equal(more["val"], plain["val"])
+    assert len(more["train"][0].unique(dim=0)) > 2
+    assert torch.equal(priors.token_sets(codec, [str(pictures)], cache, shifts=3)["train"], more["train"])
+
+
+@pytest.mark.parametrize(("dy", "dx"), [(2, 0), (-2, 1), (0, -3), (0, 0)])
+def test_a_shift_moves_the_picture(dy, dx):
+    x = torch.rand(1, 3, 8, 8)
+    y = priors.shifted(x, dy, dx)
+    inner = slice(3, 5)
+    assert y.shape == x.shape
+    assert torch.equal(y[..., inner, inner], x[..., 3 - dy : 5 - dy, 3 - dx : 5 - dx])
+
+
 def test_the_cache_is_used_and_belongs_to_codec_and_pictures(codec_folder, pictures, tmp_path, monkeypatch):
     cache, codec = tmp_path / "tokens.safetensors", load(codec_folder)
     first = priors.token_sets(codec, [str(pictures)], cache)

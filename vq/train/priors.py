@@ -2,7 +2,8 @@
 
     python -m vq.train transformer --codec vqgan --data PATH --out RUN
 
-The codec turns every training picture and its mirror image into tokens once; RUN/tokens.safetensors keeps them.
+The codec turns every training picture and its mirror image into tokens once; RUN/tokens.safetensors keeps them. With
+`shifts`, so are versions moved by a few pixels: the grid falls elsewhere on the picture, and most tokens change.
 Training follows Esser et al. 2021 (arXiv:2012.09841) and its public implementations: a Bernoulli mask replaces some of
 the indices by random ones, and the network predicts the unmodified sequence from the modified one.
 """
@@ -44,6 +45,7 @@ class PriorSpec:
 
     lr: AdamW's, for everything but the matrices (and kernels) of hidden layers; muon_lr: Muon's, for those.
     keep: the share of input indices left as they are; the others are replaced by random ones.
+    shifts: how many shifted versions of each training picture are encoded beside the picture itself.
     """
 
     model: type[Prior]
@@ -54,6 +56,7 @@ class PriorSpec:
     betas: tuple[float, float] = (0.9, 0.99)
     ema: float = 0.995
     keep: float = 0.95
+    shifts: int = 0
 
 
 SPECS: dict[str, PriorSpec] = {
@@ -175,18 +178,22 @@ class TokenBatches:
         return int(self._order[place])
 
 
-def token_sets(codec: Codec, sources: Sequence[str], cache: Path) -> dict[str, Tensor]:
-    """Tokens of both splits, {"train": (N,2,h,w), "val": (M,2,h,w)} int32: each picture, and its mirror image.
+def token_sets(codec: Codec, sources: Sequence[str], cache: Path, shifts: int = 0) -> dict[str, Tensor]:
+    """Tokens of both splits, {"train": (N,2+2*shifts,h,w), "val": (M,2,h,w)} int32.
 
-    Read from `cache` if that was made by the same codec from the same pictures, else encoded and written there.
+    Each picture and its mirror image; in "train" then as many pairs of shifted ones. Read from `cache` if that was made
+    by the same codec from the same pictures with as many shifts, else encoded and written there.
     """
     pictures = {split: [PictureSet(path, split) for path in sources] for split in ("train", "val")}
-    origin = _origin(codec, pictures)
+    origin = _origin(codec, pictures) | ({"shifts": str(shifts)} if shifts else {})
     if cache.is_file():
         with safe_open(cache, "pt") as file:
             if file.metadata() == origin:
                 return {split: file.get_tensor(split) for split in pictures}
-    tokens = {split: torch.cat([_encode_all(codec, s) for s in sets]) for split, sets in pictures.items()}
+    tokens = {
+        split: torch.cat([_encode_all(codec, s, shifts if split == "train" else 0) for s in sets])
+        for split, sets in pictures.items()
+    }
     cache.parent.mkdir(parents=True, exist_ok=True)
     fresh = cache.with_suffix(".new")
     save_file(tokens, fresh, metadata=origin)
@@ -206,18 +213,32 @@ def _origin(codec: Codec, pictures: dict[str, list[PictureSet]]) -> dict[str, st
 
 
 @torch.inference_mode()
-def _encode_all(codec: Codec, pictures: PictureSet, batch: int = 64) -> Tensor:
-    """(N,2,h,w) int32: the tokens of every readable picture, and those of its mirror image."""
+def _encode_all(codec: Codec, pictures: PictureSet, shifts: int = 0, batch: int = 64) -> Tensor:
+    """(N,2+2*shifts,h,w) int32: the tokens of every readable picture and its mirror image, then those of shifted ones.
+
+    Shifts are drawn uniformly from a fixed seed, up to half a cell each way, anew for every batch.
+    """
     size, parts = cast(int, codec.image_size), []
+    reach, generator = cast(int, codec.factor) // 2, torch.Generator().manual_seed(0)
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(pictures.tensors, size, batch, 0)
         for start in range(0, len(pictures), batch):
             x, ahead = ahead.result(), pool.submit(pictures.tensors, size, batch, start + batch)
             if len(x):
-                parts.append(torch.stack([_tokens(codec, x), _tokens(codec, x.flip(3))], 1))
+                by = torch.randint(-reach, reach + 1, (shifts, 2), generator=generator).tolist()
+                views = [x, *(shifted(x, dy, dx) for dy, dx in by)]
+                parts.append(torch.stack([_tokens(codec, v) for x in views for v in (x, x.flip(3))], 1))
     if not parts:
         raise DataError(f"{pictures.path}: no readable pictures in '{pictures.split}'")
     return torch.cat(parts)
+
+
+def shifted(x_B3HW: Tensor, dy: int, dx: int) -> Tensor:
+    """Pictures moved down by dy and right by dx pixels; what leaves no picture behind is filled by reflection."""
+    pad = max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0)
+    height, width = x_B3HW.shape[-2:]
+    top, left = max(-dy, 0), max(-dx, 0)
+    return F.pad(x_B3HW, pad, mode="reflect")[..., top : top + height, left : left + width]
 
 
 def _tokens(codec: Codec, x: Tensor) -> Tensor:
