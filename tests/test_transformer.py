@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from tiny_priors import CODES, GRID, random_tokens, tiny_transformer
+from tiny_priors import CODES, GRID, random_tokens, randomised, tiny_transformer
 
-from vq.models.transformer import Transformer
+from vq import sampling
+from vq.models.transformer import TILE, Transformer
 
 H, W = GRID
 
@@ -52,3 +53,20 @@ def test_packing_changes_the_layout_and_nothing_else():
     assert all(torch.equal(v, state[k]) for k, v in prior.state_dict().items())
     torch.testing.assert_close(prior(tokens), before, rtol=1e-5, atol=1e-5)
     assert prior.head.weight.stride(0) == 1
+
+
+@pytest.mark.parametrize("n", [1, 3, 16])
+@pytest.mark.parametrize("options", [{}, {"top_p": 0.8}, {"temperature": 0.0}])
+def test_packed_incremental_equals_naive(n, options):
+    """A single row is multiplied tile by tile, which takes widths that are multiples of a tile."""
+    prior = randomised(Transformer(2 * TILE, GRID, width=TILE, depth=2, heads=2)).pack()
+    assert all(product.tiles is not None for product in (prior.packed.head, prior.packed.layers[0].down))
+    assert torch.equal(prior.sample(n, seed=5, **options), sampling.naive(prior, n, 5, prior.options(**options)))
+
+
+def test_packing_again_follows_changed_weights():
+    prior = randomised(Transformer(2 * TILE, GRID, width=TILE, depth=2, heads=2)).pack()
+    before, other = prior.sample(1, seed=1), randomised(Transformer(2 * TILE, GRID, width=TILE, depth=2, heads=2), 1)
+    prior.load_state_dict(other.state_dict())
+    assert torch.equal(prior.pack().sample(1, seed=1), other.sample(1, seed=1))
+    assert not torch.equal(before, other.sample(1, seed=1))
