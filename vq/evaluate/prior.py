@@ -101,12 +101,11 @@ def written(value: Any, form: str) -> str:
 
 def comparison(drawn: Tensor, pooled: Pooled, codec: Codec, reference: Reference) -> Figures:
     """The figures of samples, (N,h,w) or (N,D), with features (N,512), against real pictures."""
-    rebuilt = reference.rebuilt(codec)
     return {
         "samples": len(drawn),
         "frechet": metrics.frechet(pooled, reference.real),
-        "frechet_codec": metrics.frechet(rebuilt, reference.real),
-        "frechet_real": metrics.frechet(reference.others, reference.real),
+        "frechet_codec": reference.frechet_of(codec),
+        "frechet_real": reference.frechet,
         **copying(drawn, pooled, codec, reference),
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vq import metrics
 from vq.codec import Codec, device_of
 from vq.evaluate.codec import Squares, frechet_sides
 from vq.models.squeezenet import SqueezeNet
@@ -28,6 +29,7 @@ class Reference:
         self.squares = {split: Squares(PictureSet(data, split), size) for split in ("train", "val")}
         self._real, self._others = frechet_sides(data, size)
         self._rebuilt: dict[Codec, Pooled] = {}
+        self._frechet: dict[Codec, float] = {}
         self._tokens: dict[tuple[Codec, str], Tensor] = {}
 
     @cached_property
@@ -56,6 +58,17 @@ class Reference:
             parts = (codec.decode(codec.encode(x.to(device_of(codec))).z).cpu() for s in self._others for x in s)
             self._rebuilt[codec] = features(parts, self.perceptual)
         return self._rebuilt[codec]
+
+    @cached_property
+    def frechet(self) -> float:
+        """Fréchet distance of `others` to `real`."""
+        return metrics.frechet(self.others, self.real)
+
+    def frechet_of(self, codec: Codec) -> float:
+        """The same of the codec's reconstructions of `others`."""
+        if codec not in self._frechet:
+            self._frechet[codec] = metrics.frechet(self.rebuilt(codec), self.real)
+        return self._frechet[codec]
 
     def tokens(self, codec: Codec, split: str) -> Tensor:
         """(2N,h*w) int16: the tokens of a split's pictures and of their mirror images."""
@@ -96,7 +109,13 @@ def decoded(codec: Codec, batches: Iterable[Tensor]) -> Iterator[Tensor]:
 
 def nearest(x_ND: Tensor, among_MD: Tensor) -> Tensor:
     """(N,): Euclidean distance of each row to the nearest row of the other set."""
-    return torch.cat([torch.cdist(part, among_MD).amin(1) for part in x_ND.split(256)])
+    return nearest_rows(x_ND, among_MD)[0]
+
+
+def nearest_rows(x_ND: Tensor, among_MD: Tensor) -> tuple[Tensor, Tensor]:
+    """That distance, and which row it is: (N,) each."""
+    found = [torch.cdist(part, among_MD).min(1) for part in x_ND.split(256)]
+    return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
 
 
 def most_equal(x_ND: Tensor, among_MD: Tensor) -> tuple[Tensor, Tensor]:

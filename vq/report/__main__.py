@@ -3,25 +3,29 @@
 import argparse
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 
-from vq.catalogue import WEIGHTS
+from vq.catalogue import CODECS, WEIGHTS
+from vq.evaluate.reference import Reference
 from vq.models.squeezenet import SqueezeNet
 from vq.report import measure
 from vq.report.page import page
 
 PICTURES = WEIGHTS.parent / "docs" / "report"
 COMMAND = "make report CATS=… PHOTOS=… PERCEPTUAL=…"
+SIZE = 64  # side of the pictures the bundled models were trained on
 
 
 @torch.inference_mode()
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        write(args)
+        write(args, clock())
     except ModuleNotFoundError as error:
         print(f"error: the plots need {error.name}: pip install -r requirements-test.txt", file=sys.stderr)
         return 2
@@ -32,23 +36,41 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def write(args: argparse.Namespace) -> None:
+def write(args: argparse.Namespace, say: Callable[[str], None]) -> None:
     from vq.report import pictures  # matplotlib is a test requirement
 
-    net = SqueezeNet.from_file(args.perceptual)
+    reference = Reference(args.cats, SIZE, SqueezeNet.from_file(args.perceptual))
     args.pictures.mkdir(parents=True, exist_ok=True)
-    drawn = measure.generators()
-    pictures.reconstructions(args.cats).save(args.pictures / "reconstructions.png")
-    pictures.samples(drawn).save(args.pictures / "samples.png")
-    pictures.neighbours(drawn, args.cats, net).save(args.pictures / "neighbours.png")
-    pictures.usage_plot(args.pictures / "usage.png")
+    say("rates of JPEG, WebP and the grid codecs")
     pictures.rate_plot(measure.rate_distortion(args.photos), args.pictures / "rate.png")
-    pictures.distance_plot(measure.distances(drawn, args.cats, net, args.samples // 4), args.pictures / "distances.png")
-    codecs = measure.codec_figures(args.cats, args.photos, net)
-    generators = measure.generator_figures(drawn, args.cats, net, args.samples)
+    pictures.usage_plot(args.pictures / "usage.png")
+    say("features of every training picture and its mirror image")
+    _ = reference.train
+    codecs = {}
+    for name in CODECS:
+        say(f"figures of the codec {CODECS[name].title}")
+        codecs[name] = measure.codec_figures(name, args.cats, args.photos, reference)
+    pictures.save_sheet(pictures.reconstructions(reference), args.pictures / "reconstructions.jpg")
+    drawn = []
+    for of, prior, codec in measure.generators():
+        say(f"{args.samples:,} samples of {of.title}")
+        drawn.append(measure.generate(of, prior, codec, args.cats, reference, args.samples))
+    say("samples beside training pictures")
+    pictures.save_sheet(pictures.samples(drawn), args.pictures / "samples.jpg")
+    pictures.save_sheet(pictures.neighbours(drawn, reference), args.pictures / "neighbours.jpg")
+    pictures.save_sheet(pictures.equal_tokens(drawn, reference), args.pictures / "tokens.jpg")
+    pictures.distance_plot(measure.distances(drawn, reference), args.pictures / "distances.png")
     where = os.path.relpath(args.pictures, args.out.parent)
+    generators = {d.of.title: d.figures for d in drawn}
     text = page(codecs, generators, measure.training_records(), COMMAND, where)
     args.out.write_text(text, encoding="utf-8")
+    say("done")
+
+
+def clock() -> Callable[[str], None]:
+    """What tells of progress: a line each, with the seconds since the start."""
+    start = time.monotonic()
+    return lambda text: print(f"{time.monotonic() - start:5.0f} s  {text}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

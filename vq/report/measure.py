@@ -14,18 +14,17 @@ from torch import Tensor
 from vq import classic, metrics
 from vq.catalogue import CODECS, PRIORS
 from vq.codec import Codec
-from vq.evaluate.codec import Figures, Squares, evaluate
-from vq.evaluate.prior import evaluate_prior, nearest, pictures
+from vq.evaluate.codec import Figures, evaluate
+from vq.evaluate.prior import BATCH, comparison, draw, likelihood
+from vq.evaluate.reference import Pooled, Reference, decoded, features, nearest
 from vq.hub import load, load_prior
 from vq.image import to_picture, to_tensor
 from vq.messages import LoadError
-from vq.models.squeezenet import SqueezeNet
 from vq.prior import GaussianPrior, Prior
 from vq.train.data import PictureSet
 
 PHOTO_SIZE = 128
 QUALITIES = (1, 3, 5, 10, 20, 35, 50)
-RATE_PICTURES = 24
 
 
 @dataclass(frozen=True)
@@ -47,21 +46,30 @@ GENERATORS = (
 )
 
 
-def codec_figures(cats: str, photos: str, perceptual: SqueezeNet | None) -> dict[str, dict[str, Figures]]:
-    """By codec: its figures on "cats" at its own size, and for grid codecs on "photos" at PHOTO_SIZE."""
-    table: dict[str, dict[str, Figures]] = {}
-    for name in CODECS:
-        codec = load(name)
-        table[name] = {"cats": evaluate(codec, cats, perceptual=perceptual)}
-        if codec.factor is not None:
-            table[name]["photos"] = evaluate(codec, photos, size=PHOTO_SIZE, perceptual=perceptual)
-    return table
+@dataclass(frozen=True)
+class Drawn:
+    """What a generator drew with its defaults: tokens (N,h,w) or vectors (N,D), and the features of the pictures."""
+
+    of: Generator
+    codec: Codec
+    drawn: Tensor
+    pooled: Pooled
+    figures: Figures
+
+    def pictures(self, rows: Sequence[int]) -> Tensor:
+        """(n,3,S,S): these of the samples."""
+        return torch.cat(list(decoded(self.codec, self.drawn[list(rows)].split(BATCH))))
 
 
-Drawn = Sequence[tuple[Generator, Prior | GaussianPrior, Codec]]
+def codec_figures(name: str, cats: str, photos: str, reference: Reference) -> dict[str, Figures]:
+    """As `vq.evaluate` has them, on "cats" at the codec's own size, and for grid codecs on "photos" at PHOTO_SIZE."""
+    codec = load(name)
+    frechet = {"frechet": reference.frechet_of(codec), "frechet_real": reference.frechet}
+    found = {"cats": evaluate(codec, cats) | frechet}
+    return found if codec.factor is None else found | {"photos": evaluate(codec, photos, size=PHOTO_SIZE)}
 
 
-def generators() -> Drawn:
+def generators() -> list[tuple[Generator, Prior | GaussianPrior, Codec]]:
     """Those whose weights are there."""
     found = []
     for row in GENERATORS:
@@ -72,24 +80,32 @@ def generators() -> Drawn:
     return found
 
 
-def generator_figures(drawn: Drawn, cats: str, perceptual: SqueezeNet, samples: int) -> dict[str, Figures]:
-    """By title: the figures of every generator, drawing with its defaults."""
-    return {row.title: evaluate_prior(prior, codec, cats, perceptual, samples) for row, prior, codec in drawn}
+def generate(
+    of: Generator, prior: Prior | GaussianPrior, codec: Codec, cats: str, reference: Reference, samples: int
+) -> Drawn:
+    """Its samples and the figures that `evaluate_prior` has for them."""
+    drawn = torch.cat(list(draw(prior, samples)))
+    pooled = features(decoded(codec, drawn.split(BATCH)), reference.perceptual)
+    figures = likelihood(prior, codec, cats) | comparison(drawn, pooled, codec, reference)
+    return Drawn(of, codec, drawn, pooled, figures)
 
 
-def distances(drawn: Drawn, cats: str, net: SqueezeNet, samples: int) -> dict[str, Tensor]:
-    """By what it is: (N,) distances to the nearest training picture, for val/ and for samples of the token priors."""
-    train = list(Squares(PictureSet(cats, "train"), 64))
-    pool = torch.cat([net.pooled(x) for x in (*train, *(x.flip(3) for x in train))])
-    found = {"held-out pictures": list(Squares(PictureSet(cats, "val"), 64))}
-    for row, prior, codec in drawn:
-        if isinstance(prior, Prior):
-            found[row.title] = list(pictures(prior, codec, samples))
-    return {title: nearest(torch.cat([net.pooled(x) for x in batches]), pool) for title, batches in found.items()}
+def distances(drawn: Sequence[Drawn], reference: Reference) -> dict[str, tuple[Tensor, Tensor]]:
+    """By title, of the token priors: distances to the nearest training picture of samples and of reconstructions of
+    held-out pictures; of these pictures as they are, twice.
+    """
+    n = len(reference.held_out) // 2
+    plain = nearest(reference.held_out[:n], reference.train)
+    found = {"held-out pictures": (plain, plain)}
+    for d in drawn:
+        if d.codec.codebook_size:
+            rebuilt = reference.rebuilt(d.codec)[:n]
+            found[d.of.title] = (nearest(d.pooled, reference.train), nearest(rebuilt, reference.train))
+    return found
 
 
-def rate_distortion(photos: str, count: int = RATE_PICTURES) -> dict[str, list[tuple[float, float]]]:
-    """(bits per pixel, mean PSNR) on `count` photographs at PHOTO_SIZE: JPEG and WebP by quality, a point a grid codec.
+def rate_distortion(photos: str, count: int | None = None) -> dict[str, list[tuple[float, float]]]:
+    """(bits per pixel, mean PSNR) on held-out photographs at PHOTO_SIZE: JPEG, WebP by quality, a point a grid codec.
 
     JPEG and WebP are counted without headers and tables; see vq.classic.
     """
@@ -105,9 +121,10 @@ def rate_distortion(photos: str, count: int = RATE_PICTURES) -> dict[str, list[t
     for name, entry in CODECS.items():
         codec = load(name)
         if codec.factor is not None:
-            e = codec.encode(x)
+            psnr = [metrics.psnr(part, codec.decode(codec.encode(part).z)) for part in x.split(8)]
+            e = codec.encode(x[:1])
             rate = metrics.bits(codec.codebook_size, e.z, e.tokens) / pixels
-            curves[entry.title] = [(rate, float(metrics.psnr(x, codec.decode(e.z)).mean()))]
+            curves[entry.title] = [(rate, float(torch.cat(psnr).mean()))]
     return curves
 
 

@@ -1,8 +1,8 @@
 """The Markdown of weights/README.md."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vq.catalogue import CODECS, PRIORS, WEIGHTS
 from vq.evaluate.codec import Figures
@@ -10,36 +10,52 @@ from vq.evaluate.prior import written
 from vq.report.measure import PHOTO_SIZE, parameters
 
 NOTES = WEIGHTS / "NOTES.md"
+Codecs = Mapping[str, Mapping[str, Figures]]
+Records = Mapping[str, Mapping[str, Any]]
 
 
-def page(
-    codecs: Mapping[str, Mapping[str, Figures]],
-    generators: Mapping[str, Figures],
-    records: Mapping[str, Mapping[str, Any]],
-    command: str,
-    pictures: str,
-) -> str:
-    """pictures: where they lie, seen from the page."""
+class Goal(NamedTuple):
+    """A figure, what it must reach and what is aimed for; `least`: larger is better."""
+
+    model: str
+    figure: str
+    reached: float | None
+    must: float | None
+    aim: float | None
+    form: str
+    least: bool = True
+
+
+def page(codecs: Codecs, generators: Mapping[str, Figures], records: Records, command: str, pictures: str) -> str:
+    """generators: by title. pictures: where they lie, seen from the page."""
     parts = [
         "# The bundled weights",
         f"This page is written by `{command}` from the weights as they are; what people have to say about them, at the "
-        "end, stands in `NOTES.md`.",
+        "end, stands in `NOTES.md`. Every figure is defined in `vq.evaluate`, which prints it for one model at a time. "
+        "All of it is on pictures that no model was trained on, unless said.",
+        "## What is wanted, and what is reached",
+        _goals(goals(codecs, generators, records)),
         "## Codecs",
         _codecs(codecs),
-        _adversary(records),
-        f"![Reconstructions]({pictures}/reconstructions.png)",
-        f"Held-out cats; below them {_titles(CODECS[n].title for n in codecs)}.",
+        _adversary(codecs, records),
+        f"![The same held-out cats through every codec]({pictures}/reconstructions.jpg)",
         "## Generators",
         _generators(generators),
-        f"![Samples]({pictures}/samples.png)",
-        f"Seed 0, none picked out: {_titles(generators)}.",
-        f"![Distances]({pictures}/distances.png)",
-        f"![Neighbours]({pictures}/neighbours.png)",
-        "Samples of each token prior; below each, the training picture or mirror image with the nearest features.",
+        f"![Samples]({pictures}/samples.jpg)",
+        "Samples of the first seeds, none picked out.",
+        "## Are samples copies?",
+        _copies(generators),
+        f"![Distances to the nearest training picture]({pictures}/distances.png)",
+        _about_copies(generators),
+        f"![Samples above their nearest training pictures]({pictures}/neighbours.jpg)",
+        "The ten of each kind that lie nearest to a training picture, mirrored where that is nearer, nearest first: if "
+        "there are copies, they are here.",
+        f"![Samples above the training pictures with the most equal tokens]({pictures}/tokens.jpg)",
+        "The ten samples that share the most tokens with a training picture.",
         "## Codes and rates",
-        f"![Usage]({pictures}/usage.png)",
+        f"![How often each code is used]({pictures}/usage.png)",
         f"![Rate and distortion]({pictures}/rate.png)",
-        f"Photographs at {PHOTO_SIZE} px; JPEG and WebP without headers and tables, chroma halved.",
+        f"Held-out photographs at {PHOTO_SIZE} px; JPEG and WebP without headers and tables, chroma halved.",
         "## Sizes",
         _sizes(),
         NOTES.read_text(encoding="utf-8").strip() if NOTES.is_file() else "",
@@ -47,16 +63,66 @@ def page(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+def goals(codecs: Codecs, generators: Mapping[str, Figures], records: Records) -> list[Goal]:
+    """What this project wants of its weights, beside what they reach."""
+    ae, vae, vqvae, vqgan = (codecs[name]["cats"] for name in ("ae", "vae", "vqvae", "vqgan"))
+    before = before_adversary(records)
+    psnr, cats, nats = "{:.2f} dB", "PSNR, cats", "nats a token below the unigram entropy"
+    rows = [
+        Goal("AE", f"{cats}; must: a PCA of its size", ae["psnr"], ae.get("pca_psnr"), 24.5, psnr),
+        Goal("VAE", cats, vae["psnr"], 21.5, 22.5, psnr),
+        Goal("VQ-VAE", cats, vqvae["psnr"], 28.5, 30.5, psnr),
+        Goal("VQ-VAE", f"PSNR, photographs, {PHOTO_SIZE} px", codecs["vqvae"]["photos"]["psnr"], 26, 27.5, psnr),
+        Goal("VQ-VAE", "codes in use", vqvae["usage"], 0.99, None, "{:.1%}"),
+        Goal("VQ-VAE", "perplexity", vqvae["perplexity"], 700, 850, "{:.0f}"),
+        Goal("VQ-GAN", cats, vqgan["psnr"], 21.5, 22.5, psnr),
+    ]
+    fraction = vqgan["frechet"] / before if before else None
+    rows.append(
+        Goal("VQ-GAN", "Fréchet distance over that before its adversary", fraction, 0.5, 0.3, "{:.2f}", least=False)
+    )
+    pixelcnn, transformer = (generators.get(t) for t in ("VQ-VAE + PixelCNN", "VQ-GAN + transformer"))
+    if pixelcnn:
+        rows.append(Goal("PixelCNN", nats, pixelcnn["below_unigram"], 1.7, 2.1, "{:.3f}"))
+    if transformer:
+        over = transformer["frechet"] / transformer["frechet_real"]
+        rows.append(Goal("Transformer", nats, transformer["below_unigram"], 1.1, 1.4, "{:.3f}"))
+        rows.append(Goal("Transformer", "Fréchet distance of samples over `real`", over, 4, 2, "{:.2f}", least=False))
+    return rows
+
+
+def before_adversary(records: Records) -> float | None:
+    """The Fréchet distance of the VQ-GAN's reconstructions just before its adversary came: an unshipped state's."""
+    return next((f.get("frechet") for f in records.get("vqgan", {}).get("before_adversary", [])), None)
+
+
+def _goals(rows: Iterable[Goal]) -> str:
+    cells = [
+        [g.model, g.figure, *(_one(v, g.form) for v in (g.must, g.aim)), f"**{_one(g.reached, g.form)}**", _verdict(g)]
+        for g in rows
+    ]
+    return _table(["model", "figure", "must", "aim", "reached", ""], cells, words=2)
+
+
+def _verdict(goal: Goal) -> str:
+    def meets(wanted: float | None) -> bool:
+        value = goal.reached
+        return None not in (wanted, value) and (value >= wanted if goal.least else value <= wanted)  # type: ignore[operator]
+
+    return "aim" if meets(goal.aim) else "must" if meets(goal.must) else "falls short"
+
+
+def _one(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+    """words: how many columns at the left are no numbers."""
+    lines = [head, ["---"] * words + ["---:"] * (len(head) - words), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _titles(titles: Any) -> str:
-    return ", ".join(titles)
-
-
-def _codecs(codecs: Mapping[str, Mapping[str, Figures]]) -> str:
+def _codecs(codecs: Codecs) -> str:
     head = ["model", "PSNR, cats", "PCA of that size", f"PSNR, photos {PHOTO_SIZE} px", "SSIM, cats", "bits per pixel"]
     head += ["Fréchet", "Fréchet, real", "usage", "perplexity"]
     return _table(
@@ -75,26 +141,50 @@ def _generators(generators: Mapping[str, Figures]) -> str:
     columns = [("nats", "nats a token", "{:.3f}"), ("unigram", "unigram entropy", "{:.3f}")]
     columns += [("below_unigram", "below it", "{:.3f}"), ("frechet", "Fréchet, samples", "{:,.0f}")]
     columns += [("frechet_codec", "its codec", "{:,.0f}"), ("frechet_real", "real", "{:,.0f}")]
-    columns += [("neighbour", "nearest neighbour 5 / 50 / 95 %", "{:.0f}"), ("neighbour_real", "val/", "{:.0f}")]
-    rows = [[title, *(_cell(f, key, form) for key, _, form in columns)] for title, f in generators.items()]
-    return _table(["generator", *(label for _, label, _ in columns)], rows)
+    return _by_title("generator", generators, columns)
+
+
+def _copies(generators: Mapping[str, Figures]) -> str:
+    columns = [("neighbour", "distance, samples", "{:.0f}"), ("neighbour_codec", "distance, reconstructions", "{:.0f}")]
+    columns += [("nearest_val", "nearer to held-out", "{:.2%}"), ("equal_tokens", "equal tokens", "{:.0f}")]
+    columns += [("equal_tokens_real", "equal tokens, held out", "{:.0f}")]
+    real = next(iter(generators.values()), {})
+    held_out: Figures = {"neighbour": real.get("neighbour_real"), "nearest_val": real.get("nearest_val_real")}
+    return _by_title("", {"held-out pictures": held_out} | dict(generators), columns)
+
+
+def _about_copies(generators: Mapping[str, Figures]) -> str:
+    even = next((f["nearest_val_even"] for f in generators.values() if "nearest_val_even" in f), 0.0)
+    return (
+        "*Distance*: from each picture to the nearest training picture or mirror image, at 5, 50 and 95 % of the "
+        "pictures; beside that of samples, that of held-out pictures after a turn through the codec. Copies would lie "
+        "closer than held-out pictures. So does anything plainer than a photograph, whoever it is like, which the "
+        "dashed lines show: these pictures are no copies. *Nearer to held-out*: how many samples have their nearest "
+        "picture among the held-out ones. Plainness favours neither side, so that a generator without copies comes to "
+        f"their share of all pictures, {even:.2%}, and one that only copies to none. *Equal tokens*: of the training "
+        "picture with the most tokens in common, place by place, at 5, 50 and 95 % and the most; plain backgrounds "
+        "share many."
+    )
+
+
+def _by_title(corner: str, figures: Mapping[str, Figures], columns: Sequence[tuple[str, str, str]]) -> str:
+    rows = [[title, *(_cell(f, key, form) for key, _, form in columns)] for title, f in figures.items()]
+    return _table([corner, *(label for _, label, _ in columns)], rows)
 
 
 def _cell(figures: Figures, key: str, form: str) -> str:
     return "" if figures.get(key) is None else written(figures[key], form)
 
 
-def _adversary(records: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = []
-    for name, record in records.items():
-        before = next((f.get("frechet") for f in record.get("before_adversary", [])), None)
-        after = record["figures"][0].get("frechet")
-        if before and after:
-            lines.append(
-                f"{CODECS[name].title} before its adversary was switched on: Fréchet distance {before:,.0f}; after, "
-                f"{after:,.0f}: {after / before:.2f} times (from its card: the earlier state isn't shipped)."
-            )
-    return "\n".join(lines)
+def _adversary(codecs: Codecs, records: Records) -> str:
+    before, after = before_adversary(records), codecs["vqgan"]["cats"]["frechet"]
+    if not before:
+        return ""
+    return (
+        f"Fréchet distance of the VQ-GAN's reconstructions before its adversary was switched on: {before:,.0f}; after: "
+        f"{after:,.0f}, {after / before:.2f} times. (The earlier state isn't shipped; its figures stand in "
+        "`vqgan/training.json`.)"
+    )
 
 
 def _sizes() -> str:

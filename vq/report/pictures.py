@@ -1,74 +1,100 @@
-"""The pictures of the report: contact sheets by vq.image, plots by matplotlib."""
+"""The pictures of the report: labelled contact sheets, plots by matplotlib."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vq import metrics
 from vq.catalogue import CODECS
 from vq.evaluate.codec import Squares
-from vq.evaluate.prior import pictures
+from vq.evaluate.reference import Reference, most_equal, nearest_rows
 from vq.hub import load, load_statistics
 from vq.image import sheet
-from vq.models.squeezenet import SqueezeNet
-from vq.prior import Prior
 from vq.report.measure import Drawn
-from vq.train.data import PictureSet
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLUMNS = 12
+COLUMNS = 10
+MARGIN = 210  # pixels for the labels
+Row = tuple[str, Tensor]
 
 
-@torch.inference_mode()
-def reconstructions(cats: str) -> Image.Image:
-    """A row of held-out cats, evenly spread, then a row a codec in the catalogue's order."""
-    x = _spread(cats)
-    rows = [x]
-    for name in CODECS:
+def reconstructions(reference: Reference) -> list[Row]:
+    """Held-out pictures, evenly spread, then what each codec makes of them, in the catalogue's order."""
+    squares = reference.squares["val"]
+    count = len(squares.pictures)
+    x = _gather(reference, [i * count // COLUMNS for i in range(COLUMNS)])
+    rows = [("held out", x)]
+    for name, entry in CODECS.items():
         codec = load(name)
-        rows.append(codec.decode(codec.encode(x).z))
-    return sheet(rows)
+        rows.append((entry.title, codec.decode(codec.encode(x).z)))
+    return rows
 
 
-@torch.inference_mode()
-def samples(drawn: Drawn) -> Image.Image:
-    """A row a generator: its pictures of seed 0, none picked out."""
-    return sheet([torch.cat(list(pictures(prior, codec, COLUMNS))) for _, prior, codec in drawn])
+def samples(drawn: Sequence[Drawn]) -> list[Row]:
+    """A row a generator: its first pictures of seed 0, none picked out."""
+    return [(d.of.title.replace(", ", ",\n").replace(" + ", " +\n"), d.pictures(range(COLUMNS))) for d in drawn]
 
 
-@torch.inference_mode()
-def neighbours(drawn: Drawn, cats: str, net: SqueezeNet) -> Image.Image:
-    """For each token prior, a row of samples above the nearest training picture of each, mirrored where that is."""
-    train = torch.cat(list(Squares(PictureSet(cats, "train"), 64)))
-    pool = torch.cat([net.pooled(x) for x in (*train.split(100), *train.flip(3).split(100))])
-    rows = []
-    for _, prior, codec in drawn:
-        if isinstance(prior, Prior):
-            y = torch.cat(list(pictures(prior, codec, COLUMNS)))
-            index = torch.cdist(net.pooled(y), pool).argmin(1).tolist()
-            found = [train[i] if i < len(train) else train[i - len(train)].flip(2) for i in index]
-            rows += [y, torch.stack(found)]
-    return sheet(rows)
+def neighbours(drawn: Sequence[Drawn], reference: Reference) -> list[Row]:
+    """Those nearest to a training picture, nearest first, above that picture: held-out ones, and each token prior's."""
+    n = len(reference.held_out) // 2
+    near, row = nearest_rows(reference.held_out[:n], reference.train)
+    places = reference.squares["val"].kept
+    chosen = near.argsort()[:COLUMNS].tolist()
+    rows = _pair("held out", _gather(reference, [places[i] for i in chosen]), near[chosen], row[chosen], reference)
+    for d in drawn:
+        if d.codec.codebook_size:
+            near, row = nearest_rows(d.pooled, reference.train)
+            chosen = near.argsort()[:COLUMNS].tolist()
+            rows += _pair(_by(d), d.pictures(chosen), near[chosen], row[chosen], reference)
+    return rows
+
+
+def equal_tokens(drawn: Sequence[Drawn], reference: Reference) -> list[Row]:
+    """Of each token prior, samples that share the most tokens with a training picture, most first, above that one."""
+    rows: list[Row] = []
+    for d in drawn:
+        if d.codec.codebook_size:
+            equal, row = most_equal(d.drawn.flatten(1), reference.tokens(d.codec, "train"))
+            chosen = equal.argsort(descending=True, stable=True)[:COLUMNS].tolist()
+            of = f" of {d.drawn[0].numel()}"
+            rows += _pair(_by(d), d.pictures(chosen), equal[chosen], row[chosen], reference, "tokens", of)
+    return rows
+
+
+def save_sheet(rows: Sequence[Row], path: Path, quality: int = 88) -> None:
+    """Rows with their labels at the left, each tile at twice its size, as JPEG."""
+    tiles = sheet([x for _, x in rows])
+    canvas = Image.new("RGB", (MARGIN + tiles.width, tiles.height), "white")
+    canvas.paste(tiles, (MARGIN, 0))
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(22)
+    height = (tiles.height + 2) / len(rows)
+    for i, (label, _) in enumerate(rows):
+        draw.multiline_text((MARGIN - 12, (i + 0.5) * height), label, "#333", font, "rm", align="right")
+    canvas.save(path, quality=quality, optimize=True, progressive=True)
 
 
 def usage_plot(path: Path) -> None:
     """How often each code occurs over train/, most used first, for every quantised codec."""
     figure, axes = _plot("codes, most used first", "share of all tokens")
+    codes = 1
     for name, entry in CODECS.items():
         counts = (load_statistics(name) or {}).get("counts")
         if counts is not None:
-            share = counts.sort(descending=True).values / counts.sum()
-            axes.plot(share, label=f"{entry.title}: perplexity {metrics.perplexity(counts):.0f} of {len(counts)}")
-    axes.axhline(1 / 1024, color="grey", lw=0.8, ls=":")
+            share, codes = counts.sort(descending=True).values / counts.sum(), len(counts)
+            used = f"{metrics.usage(counts):.1%} in use, perplexity {metrics.perplexity(counts):.0f}"
+            axes.plot(share, label=f"{entry.title}: {used}")
+    axes.axhline(1 / codes, color="grey", lw=0.8, ls=":", label=f"all {codes:,} alike")
     axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, 1))
     _save(figure, path)
 
 
@@ -78,22 +104,40 @@ def rate_plot(curves: Mapping[str, Sequence[tuple[float, float]]], path: Path) -
     for name, points in curves.items():
         rate, psnr = zip(*points, strict=True)
         alone = len(points) == 1
-        axes.plot(rate, psnr, marker="o", ms=7 if alone else 3, ls="" if alone else "-", label=name)
+        axes.plot(rate, psnr, marker="o", ms=8 if alone else 3, ls="" if alone else "-", label=name)
     axes.set_xlim(0, 1.6)
     _save(figure, path)
 
 
-def distance_plot(distances: Mapping[str, Tensor], path: Path) -> None:
-    """Cumulative share of pictures by distance to the nearest training picture."""
-    figure, axes = _plot("distance to the nearest training picture (SqueezeNet features, mirrored ones too)", "share")
-    for name, values in distances.items():
-        axes.plot(values.sort().values, torch.linspace(0, 1, len(values)), label=name)
+def distance_plot(distances: Mapping[str, tuple[Tensor, Tensor]], path: Path) -> None:
+    """Cumulative share of pictures by distance to the nearest training picture; reconstructions dashed."""
+    figure, axes = _plot("distance to the nearest training picture or mirror image (features)", "share of pictures")
+    for i, (title, (values, rebuilt)) in enumerate(distances.items()):
+        colour = f"C{i - 1}" if i else "black"
+        axes.plot(values.sort().values, torch.linspace(0, 1, len(values)), colour, label=title)
+        if i:
+            share = torch.linspace(0, 1, len(rebuilt))
+            label = f"held-out pictures through {title.split(' + ')[0]}"
+            axes.plot(rebuilt.sort().values, share, colour, ls="--", lw=1, label=label)
+    axes.set_xlim(left=0)
+    axes.set_ylim(0, 1)
     _save(figure, path)
 
 
-def _spread(cats: str) -> Tensor:
-    val = PictureSet(cats, "val")
-    return next(iter(Squares(val, 64, indices=[i * len(val) // COLUMNS for i in range(COLUMNS)])))
+def _pair(
+    title: str, x: Tensor, value: Tensor, row: Tensor, reference: Reference, unit: str = "distance", of: str = ""
+) -> list[Row]:
+    label = f"{title}\n{unit} {float(value[0]):.0f} … {float(value[-1]):.0f}{of}"
+    return [(label, x), ("training picture", torch.cat([reference.picture(i) for i in row.tolist()]))]
+
+
+def _by(d: Drawn) -> str:
+    return d.of.title.split(" + ")[1]
+
+
+def _gather(reference: Reference, places: Sequence[int]) -> Tensor:
+    """(n,3,S,S): pictures of val/ by their places in it."""
+    return torch.cat(list(Squares(reference.squares["val"].pictures, reference.size, indices=places)))
 
 
 def _plot(x: str, y: str) -> tuple[Figure, Axes]:
@@ -107,5 +151,5 @@ def _plot(x: str, y: str) -> tuple[Figure, Axes]:
 
 def _save(figure: Figure, path: Path) -> None:
     figure.axes[0].legend(frameon=False, fontsize=8)
-    figure.savefig(path, metadata={"Software": None})
+    figure.savefig(path, metadata={"Software": None}, pil_kwargs={"optimize": True})
     plt.close(figure)
