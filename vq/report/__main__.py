@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from diffusers.utils import logging
 from safetensors import SafetensorError
 
 from vq.catalogue import CODECS, WEIGHTS
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 def write(args: argparse.Namespace, say: Callable[[str], None]) -> None:
     from vq.report import pictures  # matplotlib is a test requirement
 
+    logging.disable_progress_bar()  # of loading, between the lines of `say`
     reference = Reference(args.cats, SIZE, SqueezeNet.from_file(args.perceptual))
     args.pictures.mkdir(parents=True, exist_ok=True)
     say("rates of JPEG, WebP and the grid codecs")

@@ -40,7 +40,7 @@ def reconstructions(reference: Reference) -> list[Row]:
 
 def samples(drawn: Sequence[Drawn]) -> list[Row]:
     """A row a generator: its first pictures of seed 0, none picked out."""
-    return [(d.of.title.replace(", ", ",\n").replace(" + ", " +\n"), d.pictures(range(COLUMNS))) for d in drawn]
+    return [(d.of.title.replace(", ", ",\n", 1).replace(" + ", " +\n"), d.pictures(range(COLUMNS))) for d in drawn]
 
 
 def neighbours(drawn: Sequence[Drawn], reference: Reference) -> list[Row]:
@@ -66,7 +66,7 @@ def equal_tokens(drawn: Sequence[Drawn], reference: Reference) -> list[Row]:
             equal, row = most_equal(d.drawn.flatten(1), reference.tokens(d.codec, "train"))
             chosen = equal.argsort(descending=True, stable=True)[:COLUMNS].tolist()
             of = f" of {d.drawn[0].numel()}"
-            rows += _pair(_by(d), d.pictures(chosen), equal[chosen], row[chosen], reference, "tokens", of)
+            rows += _pair(_by(d), d.pictures(chosen), equal[chosen], row[chosen], reference, "equal tokens", of)
     return rows
 
 
@@ -127,7 +127,7 @@ def distance_plot(distances: Mapping[str, tuple[Tensor, Tensor]], path: Path) ->
 def _pair(
     title: str, x: Tensor, value: Tensor, row: Tensor, reference: Reference, unit: str = "distance", of: str = ""
 ) -> list[Row]:
-    label = f"{title}\n{unit} {float(value[0]):.0f} … {float(value[-1]):.0f}{of}"
+    label = f"{title}\n{unit}\n{float(value[0]):.0f} … {float(value[-1]):.0f}{of}"
     return [(label, x), ("training picture", torch.cat([reference.picture(i) for i in row.tolist()]))]
 
 
