@@ -1,11 +1,13 @@
 """What each process runs under `accelerate launch`: the training command, several times over.
 
 python several.py JOBS: a JSON file with a list of {"words": [...], "interrupt": N}. At step N the second process alone
-is told to stop. RUN/process-R.pt keeps how process R ended: its exit code and its state.
+is told to stop. RUN/process-R.pt keeps how process R ended: its exit code and its state. The last job is one that
+whoever started this interrupts from outside.
 """
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,5 +47,9 @@ def state(recipe: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    for job in json.loads(Path(sys.argv[1]).read_text()):
+    jobs = json.loads(Path(sys.argv[1]).read_text())
+    for job in jobs:
+        if job is jobs[-1]:  # what comes once training has ended must not keep its end from being noted
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         run(job["words"], job.get("interrupt"), int(os.environ["RANK"]))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vq.image import PictureError
-from vq.train.data import Batches, DataError, PictureSet, centre, parse_source, random_crop
+from vq.train.data import Batches, DataError, PictureSet, centre, parse_source, random_crop, read_leave_out
 
 
 @pytest.fixture
@@ -56,6 +56,33 @@ def test_hash_split_is_stable(tmp_path: Path) -> None:
     tiny.write_pictures(tmp_path, 40, 8, first=60)
     assert set(val) <= set(PictureSet(tmp_path, "val").names)
     assert set(train) <= set(PictureSet(tmp_path, "train").names)
+
+
+def test_listed_pictures_are_left_out(folder: Path, tmp_path: Path) -> None:
+    """By name, from a folder as from a zip; batches are then drawn from the others alone."""
+    file = tmp_path / "leave_out.txt"
+    file.write_text("# padded\ntrain/0003.png\n\ntrain/0007.png\nval/none.png\n")
+    names = read_leave_out(file)
+    assert names == {"train/0003.png", "train/0007.png", "val/none.png"}
+    for path in (folder, zipped(folder)):
+        whole, chosen = PictureSet(path, "train"), PictureSet(path, "train", names)
+        assert chosen.names == [n for n in whole.names if n not in names] and len(chosen) == 10
+        assert PictureSet(path, "val", names).names == PictureSet(path, "val").names
+    for name in names - {"val/none.png"}:
+        (folder / name).unlink()
+    assert torch.equal(Batches([(chosen, 1.0)], 16, 6, 3).at(5), batches(folder).at(5))
+    with pytest.raises(DataError, match="no pictures for the split"):
+        PictureSet(folder, "train", whole.names)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"# nothing\n", b"\xff\xfe\x00"])
+def test_a_list_that_is_none_is_one_clear_line(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "list.txt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(DataError, match="leave out") as caught:
+        read_leave_out(file)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("world", [2, 3])

@@ -124,6 +124,15 @@ def test_a_worker_that_raises_in_the_middle_of_a_stream(load, load_prior, statis
         assert "data" in visitor.call("sample", ["pixelcnn", 1, 1, None, None, None])
 
 
+def test_a_stream_that_fails_ends_all_the_same(page_url, capfd):
+    """A result that was fetched already, or never asked for: one event, and no broken connection."""
+    with Wire(page_url) as visitor:
+        for path in ("call/sample/0123", "call/nothing/0123", "queue/data?session_hash=nobody"):
+            answer = visitor.http.get(f"{API}/{path}")  # raises if the body has no end
+            assert "404" in answer.text and str(ROOT) not in answer.text
+    assert "ASGI" not in capfd.readouterr().err
+
+
 @contextmanager
 def own_model(folder, monkeypatch):
     """The page over a copy of the AE's weights and the bundled codecs, of which one at a time stays in memory."""

@@ -16,7 +16,7 @@ from program import ROOT, SECRET, sentence
 from wire import API, Wire
 
 FULL = os.environ.get("VQ_TORTURE") == "1"
-EXAMPLES = 150 if FULL else 10
+EXAMPLES = 400 if FULL else 10
 PROFILE = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -103,6 +103,15 @@ def test_shifted_pictures_are_encoded_too(codec_folder, pictures, tmp_path):
     assert torch.equal(priors.token_sets(codec, [str(pictures)], cache, shifts=3)["train"], more["train"])
 
 
+def test_listed_pictures_are_not_learnt(codec_folder, pictures, tmp_path):
+    codec, cache = load(codec_folder), tmp_path / "tokens.safetensors"
+    every = priors.token_sets(codec, [str(pictures)], cache)
+    names = priors.PictureSet(pictures, "train").names
+    fewer = priors.token_sets(codec, [str(pictures)], cache, left_out=names[2:4])
+    assert torch.equal(fewer["train"], torch.cat([every["train"][:2], every["train"][4:]]))
+    assert torch.equal(fewer["val"], every["val"])
+
+
 @pytest.mark.parametrize(("dy", "dx"), [(2, 0), (-2, 1), (0, -3), (0, 0)])
 def test_a_shift_moves_the_picture(dy, dx):
     x = torch.rand(1, 3, 8, 8)

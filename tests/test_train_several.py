@@ -1,6 +1,6 @@
 """Two processes under `accelerate launch` train as one does: the same curve, one and the same network on both.
 
-All runs share two launches, since starting the processes takes longer than training these tiny models.
+All runs share one launch, since starting the processes takes longer than training these tiny models.
 """
 
 import json
@@ -8,16 +8,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
 import torch
+from program import until
 from safetensors.torch import load_file
 
 from vq.hub import load
@@ -46,13 +45,13 @@ EXACT = [name for name in RUNS if name != "vae"]
 
 
 class Runs:
-    """The same runs by one process and by two: folders alone/NAME and both/NAME. `errors`: what the two complained of.
+    """The same runs by one process and by two: folders alone/NAME and both/NAME.
 
-    placed: how often codes were placed in the run of that name by one process.
+    said, errors: what the two printed. placed: how often codes were placed in the run of that name by one process.
     """
 
     def __init__(self, root: Path):
-        self.root, self.errors = root, ""
+        self.root, self.said, self.errors = root, "", ""
         self.placed: Counter[str] = Counter()
         self.data = tiny.write_set(root / "blobs")
         self.perceptual = tiny.write_perceptual(root / "squeezenet.safetensors")
@@ -78,10 +77,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     jobs.append({"words": runs.words("vqvae", "both/parts"), "interrupt": 3})
     jobs.append({"words": runs.words("vqvae", "both/parts", "--resume")})
     jobs.append({"words": [*runs.words("vqvae", "both/odd"), "batch=3"]})
+    jobs.append({"words": endless(runs.words("vqvae", "both/interrupted"))})
     (runs.root / "jobs.json").write_text(json.dumps(jobs))
-    with launched(ROOT / "tests" / "several.py", runs.root / "jobs.json") as process:
-        said, runs.errors = process.communicate(timeout=300)
-    assert process.returncode == 0, said + runs.errors
+    launch(runs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vq.train.__main__.export", lambda run, *_: run)
         patch.setattr("vq.train.__main__.export_prior", lambda run, *_: run)
@@ -93,18 +91,32 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return runs
 
 
-@contextmanager
-def launched(*words: object) -> Iterator[subprocess.Popen[str]]:
-    """`accelerate launch` of two processes, in a group of its own that does not outlive the block."""
+def endless(words: list[str]) -> list[str]:
+    place = words.index("--steps") + 1
+    return [*words[:place], "100000", *words[place + 1 :]]
+
+
+def launch(runs: Runs) -> None:
+    """All jobs by `accelerate launch` of two processes.
+
+    The last of them ends by Ctrl-C, as a terminal sends it: to the launcher and to both processes, which the launcher
+    tells once more.
+    """
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *LAUNCH, *map(str, words)]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **pipes)
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    command = [sys.executable, *LAUNCH, str(ROOT / "tests" / "several.py"), str(runs.root / "jobs.json")]
+    last = runs.root / "both" / "interrupted"
+    with (runs.root / "said").open("w+") as said, (runs.root / "errors").open("w+") as errors:
+        pipes: dict[str, Any] = {"stdout": said, "stderr": errors}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **pipes)
+        try:
+            until(lambda: process.poll() is not None or (last / "log.jsonl").exists(), 300)
+            assert process.poll() is None, (runs.root / "errors").read_text()
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(100)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    runs.said, runs.errors = ((runs.root / name).read_text() for name in ("said", "errors"))
 
 
 def curve(run: Path) -> list[dict[str, float]]:
@@ -185,16 +197,7 @@ def test_a_batch_that_can_not_be_shared_is_one_clear_line(runs: Runs) -> None:
 
 
 def test_ctrl_c_saves(runs: Runs) -> None:
-    """As a terminal sends it: to the launcher and to both processes, which the launcher tells once more."""
-    words = runs.words("vqvae", "both/interrupted")
-    words[words.index("--steps") + 1] = "100000"
     run = runs.root / "both" / "interrupted"
-    with launched("-m", "vq.train", *words) as process:
-        end = time.monotonic() + 200
-        while not (run / "log.jsonl").exists():
-            assert process.poll() is None and time.monotonic() < end
-            time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)
-        said, error = process.communicate(timeout=100)
-    assert "saved at step" in said and "without saving" not in said + error
+    assert [ended(run, rank)["code"] for rank in (0, 1)] == [130, 130]
+    assert runs.said.count("saved at step") == 3 and "without saving" not in runs.said + runs.errors
     assert len(load_file(run / "checkpoint" / "model.safetensors")) > 20

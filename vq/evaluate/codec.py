@@ -39,16 +39,16 @@ class Squares:
     """The squares of some pictures of a set (None: all), in batches (B,3,size,size) in [-1,1].
 
     A square is the centre at full resolution, or with `resize` the centre of the picture scaled to fill it. Broken
-    pictures are left out; `skipped` counts those that the last pass met.
+    pictures are left out; `skipped` counts those that the last pass met, `kept` names the others' places in the set.
     """
 
     def __init__(self, pictures: PictureSet, size: int, resize: bool = False, indices: Sequence[int] | None = None):
         self.pictures, self.size, self.resize = pictures, size, resize
         self.indices = range(len(pictures)) if indices is None else indices
-        self.skipped = 0
+        self.skipped, self.kept = 0, list[int]()
 
     def __iter__(self) -> Iterator[Tensor]:
-        self.skipped = 0
+        self.skipped, self.kept = 0, []
         batch: list[Tensor] = []
         for i in self.indices:
             try:
@@ -56,6 +56,7 @@ class Squares:
             except PictureError:
                 self.skipped += 1
                 continue
+            self.kept.append(i)
             batch.append(to_tensor(fit_square(picture, self.size) if self.resize else centre(picture, self.size)))
             if len(batch) == BATCH:
                 yield torch.cat(batch)

@@ -22,7 +22,7 @@ from vq.models.vqvae import VQVAE
 from vq.prior import Prior
 from vq.train import priors
 from vq.train.autoencoders import SPECS, Spec, VectorRecipe, VQRecipe
-from vq.train.data import Batches, PictureSet, parse_source
+from vq.train.data import Batches, PictureSet, parse_source, read_leave_out
 from vq.train.export import DATA_NOTES, Account, export
 from vq.train.export_prior import export_prior
 from vq.train.loop import Plan, Recipe, Trainer, averaged
@@ -67,7 +67,8 @@ def _codec(args: argparse.Namespace) -> tuple[Trainer, Finish]:
     set_seed(args.seed)
     sources = [parse_source(text) for text in args.data]
     size = spec.config.get("image_size", 64)
-    batches = Batches([(PictureSet(p, "train"), w) for p, w in sources], size, spec.batch, args.seed)
+    left_out = _left_out(args)
+    batches = Batches([(PictureSet(p, "train", left_out), w) for p, w in sources], size, spec.batch, args.seed)
     held_out = PictureSet(sources[0][0], "val").tensors(size, VAL_PICTURES)
     perceptual = SqueezeNet.from_file(args.perceptual) if args.perceptual else None
     accelerator, precision = make_accelerator(args.device, args.precision, spec.batch)
@@ -107,7 +108,7 @@ def _prior(args: argparse.Namespace) -> tuple[Trainer, Finish]:
     accelerator, precision = make_accelerator(args.device, args.precision, spec.batch)
     # First of all, then the first of each machine, whose disk may be its own.
     with accelerator.main_process_first(), accelerator.local_main_process_first():
-        tokens = priors.token_sets(codec, sources, args.out / "tokens.safetensors", spec.shifts)
+        tokens = priors.token_sets(codec, sources, args.out / "tokens.safetensors", spec.shifts, _left_out(args))
     train_tokens, held_out = tokens["train"].flatten(0, 1), tokens["val"][:, 0].long()
     set_seed(args.seed)  # the network starts the same, whether the tokens were encoded now or before
     unigram = priors.unigram_entropy(held_out, codec.codebook_size)
@@ -136,6 +137,10 @@ def _plan(args: argparse.Namespace) -> Plan:
     return Plan(args.out, **length, resume=args.resume, seed=args.seed, **pace)
 
 
+def _left_out(args: argparse.Namespace) -> frozenset[str]:
+    return read_leave_out(args.leave_out) if args.leave_out else frozenset()
+
+
 def _unweighted(text: str) -> str:
     path, weight = parse_source(text)
     if weight != 1:
@@ -155,6 +160,7 @@ def _account(args: argparse.Namespace, spec: Spec | priors.PriorSpec, precision:
         trainer.clock.step,
         trainer.clock.seconds,
         args.remarks.read_text() if args.remarks else "",
+        _left_out(args),
     )
 
 
@@ -164,6 +170,7 @@ def command(args: argparse.Namespace) -> str:
     words += [
         f"{Path(path).name}{'' if weight == 1 else f':{weight:g}'}" for path, weight in map(parse_source, args.data)
     ]
+    words += ["--leave-out", args.leave_out.name] if args.leave_out else []
     words += ["--codec", Path(args.codec).name] if args.codec else []
     words += ["--grow", Path(args.grow).name] if args.grow else []
     words += ["--perceptual", args.perceptual.name] if args.perceptual else []
@@ -194,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vq.train", description="Train one model of the family.")
     parser.add_argument("model", choices=[*SPECS, *priors.SPECS])
     parser.add_argument("--data", nargs="+", required=True, metavar="PATH[:weight]", help="folders or zips of pictures")
+    parser.add_argument("--leave-out", type=Path, metavar="FILE", help="names of pictures not to train on, one a line")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for checkpoints and the result")
     parser.add_argument("--codec", metavar="NAME|FOLDER", help="the codec whose tokens a prior learns")
     parser.add_argument("--perceptual", type=Path, metavar="PATH", help="SqueezeNet 1.1 weights (safetensors)")

@@ -6,7 +6,7 @@ needs no stored position and draws the very same pictures.
 
 import hashlib
 import zipfile
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,15 +29,16 @@ class PictureSet:
     """The pictures of one split of a folder or zip, read when asked for.
 
     A source with train/ and val/ folders is split by them; any other by a hash of the file names, VAL_SHARE to val.
-    The split "all" is every picture.
+    The split "all" is every picture. `leave_out` names pictures that are passed over, as `names` would name them.
     Raises DataError when the path is missing, is no folder or zip, or has no picture in the split.
     """
 
-    def __init__(self, path: str | Path, split: str):
+    def __init__(self, path: str | Path, split: str, leave_out: Collection[str] = ()):
         self.path, self.split = Path(path), split
         self._zip = _open_zip(self.path)
         names = self._zip.namelist() if self._zip else _walk(self.path)
-        self.names = _select(sorted(n for n in names if Path(n).suffix.lower() in SUFFIXES), split)
+        chosen = _select(sorted(n for n in names if Path(n).suffix.lower() in SUFFIXES), split)
+        self.names = [name for name in chosen if name not in leave_out]
         if not self.names:
             raise DataError(f"{path}: no pictures for the split '{split}'")
 
@@ -138,6 +139,21 @@ def parse_source(text: str) -> tuple[str, float]:
     if not path or not value > 0 or value == float("inf"):
         raise DataError(f"{text}: expected PATH or PATH:weight with a positive weight")
     return path, value
+
+
+def read_leave_out(path: str | Path) -> frozenset[str]:
+    """Names of pictures, one a line, of a list for `PictureSet`; empty lines and those that begin with # don't count.
+
+    Raises DataError for a file that is missing, is no text, or names nothing.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: no list of pictures to leave out") from error
+    names = frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not names:
+        raise DataError(f"{path}: names no picture to leave out")
+    return names
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile | None:

@@ -46,7 +46,7 @@ DATA_NOTES = WEIGHTS / "DATA.md"
 class Account:
     """How a run went: what its card tells and its weights don't. Paths in `command` are shortened to file names.
 
-    remarks: Markdown for the card, on what the command alone doesn't tell.
+    remarks: Markdown for the card, on what the command alone doesn't tell. left_out: names of pictures not trained on.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Account:
     steps: int
     seconds: float
     remarks: str = ""
+    left_out: frozenset[str] = frozenset()
 
 
 def export(run: Path, model: nn.Module, account: Account, perceptual: SqueezeNet | None, notes: Path) -> Path:
@@ -135,6 +136,12 @@ def contact_sheet(codec: Codec, paths: Sequence[str]) -> Image.Image:
     return sheet(rows)
 
 
+def _described(path: str, weight: float, left_out: frozenset[str]) -> dict[str, Any]:
+    """How many pictures of a source were trained on, and how many were held out."""
+    trained, held_out = PictureSet(path, "train", left_out), PictureSet(path, "val")
+    return {"name": Path(path).name, "weight": weight, "train": len(trained), "val": len(held_out)}
+
+
 def run_record(account: Account, model: nn.Module, log: Path) -> dict[str, Any]:
     """What training.json tells of a run, its figures apart."""
     spec = dataclasses.asdict(account.spec)
@@ -145,10 +152,7 @@ def run_record(account: Account, model: nn.Module, log: Path) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in model.parameters()),
         "stored": str(STORED).removeprefix("torch."),
         "command": account.command,
-        "data": [
-            {"name": Path(p).name, "weight": w, "train": len(PictureSet(p, "train")), "val": len(PictureSet(p, "val"))}
-            for p, w in account.sources
-        ],
+        "data": [_described(path, weight, account.left_out) for path, weight in account.sources],
         "remarks": account.remarks,
         "seed": account.seed,
         "precision": account.precision,

@@ -9,7 +9,7 @@ the indices by random ones, and the network predicts the unmodified sequence fro
 """
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,13 +178,19 @@ class TokenBatches:
         return int(self._order[place])
 
 
-def token_sets(codec: Codec, sources: Sequence[str], cache: Path, shifts: int = 0) -> dict[str, Tensor]:
+def token_sets(
+    codec: Codec, sources: Sequence[str], cache: Path, shifts: int = 0, left_out: Collection[str] = ()
+) -> dict[str, Tensor]:
     """Tokens of both splits, {"train": (N,2+2*shifts,h,w), "val": (M,2,h,w)} int32.
 
     Each picture and its mirror image; in "train" then as many pairs of shifted ones. Read from `cache` if that was made
-    by the same codec from the same pictures with as many shifts, else encoded and written there.
+    by the same codec from the same pictures with as many shifts, else encoded and written there. left_out: names of
+    pictures not to train on.
     """
-    pictures = {split: [PictureSet(path, split) for path in sources] for split in ("train", "val")}
+    pictures = {
+        "train": [PictureSet(path, "train", left_out) for path in sources],
+        "val": [PictureSet(path, "val") for path in sources],
+    }
     origin = _origin(codec, pictures) | ({"shifts": str(shifts)} if shifts else {})
     if cache.is_file():
         with safe_open(cache, "pt") as file:

@@ -11,6 +11,7 @@ import re
 import secrets
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -235,6 +236,10 @@ class Gate:
         refusal = too_large(incoming.limit) if incoming.over else refusal
         if refusal is not None and not started:
             await refusal(scope, incoming, send)
+        elif refusal is not None:
+            # Gradio tells a stream that it fails, and fails; without an end that would look like a broken connection.
+            with suppress(Exception):  # one of announced length has no end but its last byte
+                await send({"type": "http.response.body", "body": b""})
 
 
 class Incoming:
