@@ -2,9 +2,10 @@
 
 One network; the VAE's encoder predicts a mean and a log-variance where the AE's predicts the latent itself.
 
-Both ways run through a linear layer and a convolutional stack side by side, and their outputs are added. The stacks
-start at zero, so a fresh network is a linear autoencoder, whose optimum is the PCA (Bourlard & Kamp 1988): training
-starts from there (`start_from_pca`) and the stacks learn what no linear map can do.
+The encoder adds up a linear layer and a convolutional stack; the decoder draws a linear picture, which a U-Net then
+refines. Stack and U-Net start at zero, so a fresh network is a linear autoencoder, whose optimum is the PCA (Bourlard &
+Kamp 1988): training starts from there (`start_from_pca`), and they learn what no linear map can do. The U-Net sees the
+linear picture rather than the latent: sharpening a blurred edge is a local matter there.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from vq.codec import Encoded, check_picture, check_vector
-from vq.models.layers import decoder_stack, encoder_stack, zeroed
+from vq.models.layers import UNet, encoder_stack, zeroed
 
 
 class AEOutput(NamedTuple):
@@ -38,7 +39,8 @@ class VAEOutput(NamedTuple):
 class AE(ModelMixin, ConfigMixin):
     """Deterministic autoencoder: (B,3,S,S) in [-1,1] -> (B,D) -> (B,3,S,S), S = image_size.
 
-    widths: channels of the stacks at S/2, S/4, ...; depths: residual blocks at each. D = latent_dim.
+    widths: channels at S/2, S/4, ...; depths: the encoder's residual blocks at each, one less than the U-Net has.
+    D = latent_dim.
     """
 
     factor: int | None = None
@@ -56,16 +58,13 @@ class AE(ModelMixin, ConfigMixin):
     ):
         super().__init__()
         self.image_size, self.latent_dim = image_size, latent_dim
-        self.grid = image_size // 2 ** len(widths)
-        pixels, flat = 3 * image_size**2, widths[-1] * self.grid**2
+        pixels, flat = 3 * image_size**2, widths[-1] * (image_size // 2 ** len(widths)) ** 2
         self.linear_encoder = nn.Linear(pixels, latent_dim)
         self.encoder = nn.Sequential(
             encoder_stack(widths, depths), nn.Flatten(), zeroed(nn.Linear(flat, self.heads * latent_dim))
         )
         self.linear_decoder = nn.Linear(latent_dim, pixels)
-        self.expand = nn.Linear(latent_dim, flat)
-        self.decoder = decoder_stack(widths, depths)
-        zeroed(self.decoder[-2])
+        self.refiner = UNet(widths, [depth + 1 for depth in depths])
 
     @torch.no_grad()
     def start_from_pca(self, mean_P: Tensor, components_DP: Tensor, std_D: Tensor) -> None:
@@ -82,7 +81,7 @@ class AE(ModelMixin, ConfigMixin):
     def generate(self, z_BD: Tensor) -> Tensor:
         """z (B,D) -> (B,3,H,W), not clamped: the decoder as training sees it."""
         linear = self.linear_decoder(z_BD).unflatten(1, (3, self.image_size, self.image_size))
-        return linear + self.decoder(self.expand(z_BD).unflatten(1, (-1, self.grid, self.grid)))
+        return linear + self.refiner(linear)
 
     def encode(self, x_B3HW: Tensor) -> Encoded:
         """x (B,3,S,S) in [-1,1] -> Encoded with z (B,D): the latent, or the posterior mean."""

@@ -10,6 +10,7 @@ costs most on a CPU.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -42,9 +43,9 @@ class Up(nn.Module):
     arXiv:1707.02937).
     """
 
-    def __init__(self, in_channels: int, out_channels: int):
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3):
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, 4 * out_channels, 3, padding=1)
+        self.conv = nn.Conv2d(in_channels, 4 * out_channels, kernel, padding=kernel // 2)
         with torch.no_grad():
             for parameter in self.conv.parameters():
                 parameter.copy_(parameter[::4].repeat_interleave(4, 0))
@@ -71,6 +72,33 @@ def decoder_stack(widths: Sequence[int], depths: Sequence[int]) -> nn.Sequential
         if i:
             layers.append(Up(widths[i], widths[i - 1]))
     return nn.Sequential(*layers, nn.ReLU(), nn.Conv2d(widths[0], 12, 3, padding=1), nn.PixelShuffle(2))
+
+
+class UNet(nn.Module):
+    """(B,3,H,W) -> (B,3,H,W): what to add to a picture. It starts at zero (Ronneberger et al. 2015, arXiv:1505.04597).
+
+    widths: channels at H/2, H/4, ...; depths: residual blocks at each, on the way up.
+    """
+
+    def __init__(self, widths: Sequence[int], depths: Sequence[int]):
+        super().__init__()
+        steps = list(pairwise(widths))
+        self.stem = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, widths[0], 3, padding=1))
+        self.down = nn.ModuleList(nn.Conv2d(wide, deep, 4, stride=2, padding=1) for wide, deep in steps)
+        self.up = nn.ModuleList(Up(deep, wide, kernel=1) for wide, deep in steps)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*[ResBlock(width) for _ in range(depth)]) for width, depth in zip(widths, depths, strict=True)
+        )
+        self.head = zeroed(nn.Conv2d(widths[0], 12, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scales = [self.stem(x)]
+        for down in self.down:
+            scales.append(down(scales[-1].relu()))
+        h = self.blocks[-1](scales.pop())
+        for up, blocks in zip(reversed(self.up), reversed(self.blocks[:-1]), strict=True):
+            h = blocks(up(h.relu()) + scales.pop())
+        return nn.functional.pixel_shuffle(self.head(h.relu()), 2)
 
 
 def deepen(shallow: nn.Module, deep: nn.Module) -> None:
