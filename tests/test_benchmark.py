@@ -20,7 +20,7 @@ from PIL import Image
 from vq.benchmark import browser, codec, plot, report, startup, ui, visitor
 from vq.benchmark import load as crowd
 from vq.benchmark.__main__ import PARTS, main
-from vq.benchmark.figures import HEADLINES, exponent
+from vq.benchmark.figures import HEADLINES, LOAD, exponent
 
 
 @pytest.fixture(scope="module")
@@ -316,6 +316,12 @@ def filled() -> dict[str, list[report.Table]]:
         tables[h.title] = report.Table(h.title, columns, rows)
     sides = [["", side, side**2] for side in (64, 128)]
     parts["codec"]["growth"] = report.Table("growth with the picture's side, batch 1", ["", "side", "ms"], sides)
+    tokens = [["", count, count / 500] for count in (64, 256, 1024)]
+    parts["priors"]["growth"] = report.Table("growth with the tokens, transformer", ["", "tokens", "s"], tokens)
+    crowds = parts["load"][LOAD[1]]
+    columns = ["visitors", *crowds.columns[1:], "median s"]
+    rows = [[str(n), *crowds.rows[0][1:], n / 10] for n in (1, 4, 16, 64)]
+    parts["load"][LOAD[1]] = report.Table(crowds.title, columns, rows)
     return {part: list(tables.values()) for part, tables in parts.items()}
 
 
@@ -334,6 +340,12 @@ def test_the_readme_gets_every_figure(tmp_path: Path) -> None:
         assert name == headline.name and here == headline.form.format(2.0)
         assert gpu == (here if headline.part == "codec" else "")
     assert "- Size: from 64 to 128 px there are 4 times as many pixels" in text and "to the power 1.00" in text
+    assert (
+        "- Tokens: a picture of 1,024 tokens takes 16 times as long as one of 64: 2.00 ms a token become 2.00" in text
+    )
+    assert (
+        "- Visitors: with 64 at once the median answer takes 64 times as long as with 1; perfect sharing would" in text
+    )
     assert readme.read_text() == f"before\n{plot.MARKS[0]}\n{text}\n{plot.MARKS[1]}\nafter\n"
 
 

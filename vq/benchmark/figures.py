@@ -87,54 +87,54 @@ HEADLINES = (
 )
 
 
+class Growth(NamedTuple):
+    """How a cost grows: the columns of a table, and the sentence to say; see `sentences` for what stands in it."""
+
+    name: str
+    part: str
+    title: str
+    x: str
+    y: str
+    text: str
+
+
+BATCH = (
+    "{b:.0f} pictures take {times:.0f} times as long as {a:.0f}, which grows with the batch to the power {power:.2f}."
+)
+GROWTHS = (
+    Growth(
+        *("Size", "codec", "growth with the picture's side", "side", "ms"),
+        "from {a:.0f} to {b:.0f} px there are {pixels:.0f} times as many pixels, and encoding and decoding takes "
+        "{times:.0f} times as long: it grows with the pixels to the power {half_power:.2f}.",
+    ),
+    Growth("Batch", "codec", "growth with the batch", "batch", "ms", BATCH),
+    Growth(
+        *("Tokens", "priors", "growth with the tokens", "tokens", "s"),
+        "a picture of {b:,.0f} tokens takes {times:.0f} times as long as one of {a:,.0f}: "
+        "{small_each:.2f} ms a token become {large_each:.2f}; each reads all that came before it.",
+    ),
+    Growth("Batch of a prior", "priors", "growth with the batch, transformer", "batch", "s", BATCH),
+    Growth(
+        *("Visitors", "load", "visitors at once", "visitors", "median s"),
+        "with {b:.0f} at once the median answer takes {times:.0f} times as long as with {a:.0f}; "
+        "perfect sharing would be {ratio:.0f} times.",
+    ),
+)
+
+
 def sentences(figures: Figures) -> list[str]:
-    """How the cost grows with size, batch, tokens and visitors."""
-    kinds = (
-        ("Size", "codec", "growth with the picture's side", "side", "ms", _size),
-        ("Batch", "codec", "growth with the batch", "batch", "ms", _batch),
-        ("Tokens", "priors", "growth with the tokens", "tokens", "s", _tokens),
-        ("Batch of a prior", "priors", "growth with the batch, transformer", "batch", "s", _batch),
-        ("Visitors", "load", "visitors at once", "visitors", "median s", _visitors),
-    )
+    """How the cost grows with size, batch, tokens and visitors, from the smallest x, a, to the largest, b."""
     found = []
-    for name, part, title, x, y, say in kinds:
-        points = figures.points(part, title, x, y)
+    for growth in GROWTHS:
+        points = figures.points(growth.part, growth.title, growth.x, growth.y)
         if len(points) > 1:
-            found.append(f"{name}: {say(points)}")
+            (a, small), (b, large) = points[0], points[-1]
+            known = {"a": a, "b": b, "ratio": b / a, "times": large / small, "power": exponent(points)}
+            known |= {"small_each": 1000 * small / a, "large_each": 1000 * large / b}
+            known |= {"pixels": (b / a) ** 2, "half_power": known["power"] / 2}
+            text = growth.text.format(**known)
+            found.append(f"{growth.name}: {text}")
     return found
-
-
-def _size(points: Sequence[Point]) -> str:
-    (a, small), (b, large) = points[0], points[-1]
-    power = exponent([(side**2, ms) for side, ms in points])
-    return (
-        f"from {a:.0f} to {b:.0f} px there are {(b / a) ** 2:.0f} times as many pixels, and encoding and decoding "
-        f"takes {large / small:.0f} times as long: it grows with the pixels to the power {power:.2f}."
-    )
-
-
-def _batch(points: Sequence[Point]) -> str:
-    (a, small), (b, large) = points[0], points[-1]
-    return (
-        f"{b:.0f} pictures take {large / small:.0f} times as long as {a:.0f}, "
-        f"which grows with the batch to the power {exponent(points):.2f}."
-    )
-
-
-def _tokens(points: Sequence[Point]) -> str:
-    (a, small), (b, large) = points[0], points[-1]
-    return (
-        f"a picture of {b:,.0f} tokens takes {large / small:.0f} times as long as one of {a:,.0f}: "
-        f"{1000 * small / a:.2f} ms a token become {1000 * large / b:.2f}, since each reads what came before it."
-    )
-
-
-def _visitors(points: Sequence[Point]) -> str:
-    (a, small), (b, large) = points[0], points[-1]
-    return (
-        f"with {b:.0f} at once the median answer takes {large / small:.0f} times as long as with {a:.0f}; "
-        f"perfect sharing would be {b / a:.0f} times."
-    )
 
 
 def exponent(points: Sequence[Point]) -> float:

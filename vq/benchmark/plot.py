@@ -84,31 +84,24 @@ def _codecs(ax: "Axes", figures: Figures) -> None:
 
 def _sizes(ax: "Axes", figures: Figures) -> None:
     points = figures.points("codec", "growth with the picture's side", "side", "ms")
-    _line(ax, points, "ours")
-    _reference(ax, points, 2, "in proportion to the pixels")
+    _growth(ax, points, "ours", 2, "pixels")
     ax.set(title="codec: growth with size", xlabel="side in px", ylabel="ms")
 
 
 def _codec_batches(ax: "Axes", figures: Figures) -> None:
-    points = figures.points("codec", "growth with the batch", "batch", "ms")
-    _line(ax, points, "ours")
-    _reference(ax, points, 1, "in proportion to the batch")
+    _growth(ax, figures.points("codec", "growth with the batch", "batch", "ms"), "ours", 1, "batch")
     ax.set(title="codec: growth with the batch", xlabel="pictures", ylabel="ms")
 
 
 def _tokens(ax: "Axes", figures: Figures) -> None:
-    points = figures.points("priors", "growth with the tokens", "tokens", "s")
-    _line(ax, points, "transformer")
-    _reference(ax, points, 1, "in proportion to the tokens")
+    _growth(ax, figures.points("priors", "growth with the tokens", "tokens", "s"), "transformer", 1, "tokens")
     ax.set(title="prior: growth with the tokens", xlabel="tokens of one picture", ylabel="s")
 
 
 def _prior_batches(ax: "Axes", figures: Figures) -> None:
-    for name, style in (("transformer", "-"), ("PixelCNN", "--")):
-        points = figures.points("priors", f"growth with the batch, {name}", "batch", "s")
-        _line(ax, points, name, linestyle=style)
-        if name == "transformer":
-            _reference(ax, points, 1, "in proportion to the batch")
+    points = figures.points("priors", "growth with the batch, transformer", "batch", "s")
+    _growth(ax, points, "transformer", 1, "batch")
+    _line(ax, figures.points("priors", "growth with the batch, PixelCNN", "batch", "s"), "PixelCNN", linestyle="--")
     ax.set(title="priors: growth with the batch", xlabel="pictures", ylabel="s")
 
 
@@ -129,11 +122,13 @@ def _line(ax: "Axes", points: Sequence[tuple[float, float]], label: str, **optio
         ax.plot(x, y, **look)
 
 
-def _reference(ax: "Axes", points: Sequence[tuple[float, float]], power: float, label: str) -> None:
-    """What growth by that power would be, from the last point down: fixed costs show at the small end."""
+def _growth(ax: "Axes", points: Sequence[tuple[float, float]], label: str, power: float, what: str) -> None:
+    """A line, and what growth in proportion would be, from the last point down: fixed costs show at the small end."""
+    _line(ax, points, label)
     if points:
         x, (last_x, last_y) = [p[0] for p in points], points[-1]
-        ax.plot(x, [last_y * (v / last_x) ** power for v in x], color=IDEAL, linestyle=":", label=label)
+        y = [last_y * (v / last_x) ** power for v in x]
+        ax.plot(x, y, color=IDEAL, linestyle=":", label=f"in proportion to the {what}")
 
 
 def _scale(ax: "Axes") -> None:
