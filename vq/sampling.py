@@ -85,21 +85,23 @@ def probabilities(logits_nK: Tensor, options: Options) -> Tensor:
     if 0 < options.top_k < size:
         edge = logits.topk(options.top_k, dim=1).values[:, -1:]
         logits = logits.masked_fill(logits < edge, -torch.inf)
-    p = logits.softmax(1)
-    return p.double() if options.top_p == 1 else _nucleus(p, options.top_p)
+    p = logits.softmax(1).double()
+    return p if options.top_p == 1 else _nucleus(p, options.top_p)
 
 
 def _nucleus(p_nK: Tensor, top_p: float) -> Tensor:
     """The smallest set of likeliest tokens that holds at least top_p, rescaled; the lower index goes first in a tie."""
-    # NumPy sorts a few rows several times as fast as torch, which sorts indices with them.
-    ordered = torch.from_numpy(np.sort(p_nK.cpu().numpy())[:, ::-1].copy()).to(p_nK.device)
-    before = ordered.double().cumsum(1) - ordered
-    count = (before < top_p).sum(1, keepdim=True)
-    edge = ordered.gather(1, count - 1)
-    kept, tied = p_nK > edge, p_nK == edge
-    kept |= tied & (tied.cumsum(1) <= count - kept.sum(1, keepdim=True))
-    p_nK = p_nK.double().masked_fill_(~kept, 0.0)
-    return p_nK / p_nK.sum(1, keepdim=True)
+    # By values alone, in NumPy: torch sorts indices with them, which takes several times as long for a few rows.
+    p = p_nK.numpy()
+    ordered = np.sort(p)[:, ::-1]
+    count = (ordered.cumsum(1) - ordered < top_p).sum(1, keepdims=True)
+    edge = np.take_along_axis(ordered, count - 1, 1)
+    kept = p >= edge
+    if (kept.sum(1, keepdims=True) > count).any():
+        tied = p == edge
+        kept &= ~tied | (tied.cumsum(1) <= count - (p > edge).sum(1, keepdims=True))
+    kept_nK = torch.from_numpy(p * kept)
+    return kept_nK / kept_nK.sum(1, keepdim=True)
 
 
 def draw(logits_nK: Tensor, u_n: Tensor, options: Options) -> Tensor:
