@@ -41,6 +41,8 @@ def write(args: argparse.Namespace, say: Callable[[str], None]) -> None:
     from vq.report import pictures  # matplotlib is a test requirement
 
     logging.disable_progress_bar()  # of loading, between the lines of `say`
+    # All at the start: weights that are replaced while this runs are not half in it.
+    generators, records = measure.generators(), measure.training_records()
     reference = Reference(args.cats, SIZE, SqueezeNet.from_file(args.perceptual))
     args.pictures.mkdir(parents=True, exist_ok=True)
     say("rates of JPEG, WebP and the grid codecs")
@@ -54,7 +56,7 @@ def write(args: argparse.Namespace, say: Callable[[str], None]) -> None:
         codecs[name] = measure.codec_figures(name, args.cats, args.photos, reference)
     pictures.save_sheet(pictures.reconstructions(reference), args.pictures / "reconstructions.jpg")
     drawn = []
-    for of, prior, codec in measure.generators():
+    for of, prior, codec in generators:
         say(f"{args.samples:,} samples of {of.title}")
         drawn.append(measure.generate(of, prior, codec, args.cats, reference, args.samples))
     say("samples beside training pictures")
@@ -63,8 +65,7 @@ def write(args: argparse.Namespace, say: Callable[[str], None]) -> None:
     pictures.save_sheet(pictures.equal_tokens(drawn, reference), args.pictures / "tokens.jpg")
     pictures.distance_plot(measure.distances(drawn, reference), args.pictures / "distances.png")
     where = os.path.relpath(args.pictures, args.out.parent)
-    generators = {d.of.title: d.figures for d in drawn}
-    text = page(codecs, generators, measure.training_records(), COMMAND, where)
+    text = page(codecs, {d.of.title: d.figures for d in drawn}, records, COMMAND, where)
     args.out.write_text(text, encoding="utf-8")
     say("done")
 

@@ -32,7 +32,7 @@ def page(codecs: Codecs, generators: Mapping[str, Figures], records: Records, co
         "# The bundled weights",
         f"This page is written by `{command}` from the weights as they are; what people have to say about them, at the "
         "end, stands in `NOTES.md`. Every figure is defined in `vq.evaluate`, which prints it for one model at a time. "
-        "All of it is on pictures that no model was trained on, unless said.",
+        "PSNR, SSIM, usage and nats are of held-out pictures: no model was trained on them.",
         "## What is wanted, and what is reached",
         _goals(goals(codecs, generators, records)),
         "## Codecs",
@@ -51,7 +51,7 @@ def page(codecs: Codecs, generators: Mapping[str, Figures], records: Records, co
         "The ten of each kind that lie nearest to a training picture, mirrored where that is nearer, nearest first: if "
         "there are copies, they are here.",
         f"![Samples above the training pictures with the most equal tokens]({pictures}/tokens.jpg)",
-        "The ten samples that share the most tokens with a training picture.",
+        "The ten samples of each token prior that share the most tokens with a training picture.",
         "## Codes and rates",
         f"![How often each code is used]({pictures}/usage.png)",
         f"![Rate and distortion]({pictures}/rate.png)",
@@ -101,7 +101,7 @@ def _goals(rows: Iterable[Goal]) -> str:
         [g.model, g.figure, *(_one(v, g.form) for v in (g.must, g.aim)), f"**{_one(g.reached, g.form)}**", _verdict(g)]
         for g in rows
     ]
-    return _table(["model", "figure", "must", "aim", "reached", ""], cells, words=2)
+    return _table(["model", "figure", "must", "aim", "reached", "that is"], cells, words=2)
 
 
 def _verdict(goal: Goal) -> str:
@@ -109,7 +109,7 @@ def _verdict(goal: Goal) -> str:
         value = goal.reached
         return None not in (wanted, value) and (value >= wanted if goal.least else value <= wanted)  # type: ignore[operator]
 
-    return "aim" if meets(goal.aim) else "must" if meets(goal.must) else "falls short"
+    return "aim" if meets(goal.aim) else "must" if meets(goal.must) else "less than must"
 
 
 def _one(value: float | None, form: str) -> str:
