@@ -161,7 +161,8 @@ def _about_copies(generators: Mapping[str, Figures]) -> str:
         "closer than held-out pictures. So does anything plainer than a photograph, whoever it is like, which the "
         "dashed lines show: these pictures are no copies. *Nearer to held-out*: how many samples have their nearest "
         "picture among the held-out ones. Plainness favours neither side, so that a generator without copies comes to "
-        f"their share of all pictures, {even:.2%}, and one that only copies to none. *Equal tokens*: of the training "
+        f"their share of all pictures, {even:.2%}, and one that only copies to none; many samples have one nearest "
+        "picture in common, so that chance takes it a point or two to either side. *Equal tokens*: of the training "
         "picture with the most tokens in common, place by place, at 5, 50 and 95 % and the most; plain backgrounds "
         "share many."
     )
