@@ -127,7 +127,7 @@ def copying(drawn: Tensor, pooled: Pooled, codec: Codec, reference: Reference) -
     train, val = reference.train, reference.held_out
     n = len(val) // 2
     rebuilt = reference.rebuilt(codec)[:n]
-    near = {"": nearest(pooled, train), "_real": nearest(val[:n], train), "_codec": nearest(rebuilt, train)}
+    near = {"": nearest(pooled, train), "_real": reference.held_out_nearest[0], "_codec": nearest(rebuilt, train)}
     figures: Figures = {f"neighbour{key}": quantiles(distance) for key, distance in near.items()}
     figures["nearest_val"] = float((nearest(pooled, val) < near[""]).double().mean())
     figures["nearest_val_real"] = float((reference.among_held_out() < near["_real"]).double().mean())

@@ -52,6 +52,11 @@ class Reference:
         """(2M,512): val/ and its mirror images."""
         return self._with_mirrored("val")
 
+    @cached_property
+    def held_out_nearest(self) -> tuple[Tensor, Tensor]:
+        """Of each picture of val/, the distance to the nearest row of `train`, and which it is: (M,) each."""
+        return nearest_rows(self.held_out[: len(self.held_out) // 2], self.train)
+
     def rebuilt(self, codec: Codec) -> Pooled:
         """What the codec makes of `others`."""
         if codec not in self._rebuilt:

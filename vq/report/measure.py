@@ -94,12 +94,11 @@ def distances(drawn: Sequence[Drawn], reference: Reference) -> dict[str, tuple[T
     """By title, of the token priors: distances to the nearest training picture of samples and of reconstructions of
     held-out pictures; of these pictures as they are, twice.
     """
-    n = len(reference.held_out) // 2
-    plain = nearest(reference.held_out[:n], reference.train)
+    plain, _ = reference.held_out_nearest
     found = {"held-out pictures": (plain, plain)}
     for d in drawn:
         if d.codec.codebook_size:
-            rebuilt = reference.rebuilt(d.codec)[:n]
+            rebuilt = reference.rebuilt(d.codec)[: len(plain)]
             found[d.of.title] = (nearest(d.pooled, reference.train), nearest(rebuilt, reference.train))
     return found
 

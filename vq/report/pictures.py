@@ -45,8 +45,7 @@ def samples(drawn: Sequence[Drawn]) -> list[Row]:
 
 def neighbours(drawn: Sequence[Drawn], reference: Reference) -> list[Row]:
     """Those nearest to a training picture, nearest first, above that picture: held-out ones, and each token prior's."""
-    n = len(reference.held_out) // 2
-    near, row = nearest_rows(reference.held_out[:n], reference.train)
+    near, row = reference.held_out_nearest
     places = reference.squares["val"].kept
     chosen = near.argsort()[:COLUMNS].tolist()
     rows = _pair("held out", _gather(reference, [places[i] for i in chosen]), near[chosen], row[chosen], reference)
