@@ -1,24 +1,31 @@
 """Training through the command's own door, on tiny models: exact resume, saving on Ctrl-C, and what is left behind."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tiny
 import torch
 from accelerate import Accelerator
+from diffusers.configuration_utils import register_to_config
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from vq import metrics
+from vq.codec import fingerprint
 from vq.evaluate.codec import evaluate
 from vq.hub import load, load_statistics
 from vq.models.squeezenet import SqueezeNet
+from vq.models.transformer import Transformer
 from vq.models.vqvae import VQVAE
+from vq.prior import Prior
+from vq.sampling import Options
 from vq.train import export
 from vq.train.__main__ import main
-from vq.train.autoencoders import Spec, VectorRecipe, VQRecipe
+from vq.train.autoencoders import Spec, VectorRecipe, VQRecipe, redraw
 from vq.train.data import PictureSet
 from vq.train.loop import Clock, Plan, cosine
 
@@ -280,6 +287,76 @@ def test_frozen_tokens_stay_while_the_decoder_learns() -> None:
         VQRecipe(Spec(VQVAE, tiny.GRID, freeze_tokens=True))
 
 
+class OneToken(Prior):
+    """Sure of one and the same token everywhere."""
+
+    @register_to_config
+    def __init__(self, token: int, codebook_size: int = 16, grid: Sequence[int] = (8, 8)):
+        super().__init__()
+        self.describe(codebook_size, (grid[0], grid[1]), "vqgan", None, Options())
+        self.token = token
+
+    def forward(self, tokens_Bhw: Tensor) -> Tensor:
+        return 100.0 * one_hot(torch.full_like(tokens_Bhw, self.token), self.codebook_size)
+
+
+def test_redrawn_tokens_are_the_priors_up_to_a_share() -> None:
+    torch.manual_seed(0)
+    tokens = torch.randint(8, (400, 8, 8))
+    assert torch.equal(redraw(OneToken(9), tokens, 0.0), tokens)
+    drawn = redraw(OneToken(9), tokens, 0.5)
+    assert torch.equal(drawn[drawn != 9], tokens[drawn != 9])
+    shares = (drawn == 9).flatten(1).double().mean(1)
+    assert shares.mean() == pytest.approx(0.25, abs=0.02)
+    assert shares.std() > 0.1 and shares.max() < 0.8, "each picture has its own share"
+    assert redraw(OneToken(9), tokens, 1.0).eq(9).double().mean() == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_decoder_meets_redrawn_tokens(perceptual: Path) -> None:
+    """The adversarial phase judges as many pictures of redrawn tokens; they count in texture and verdicts alone."""
+    torch.manual_seed(0)
+    before, x = tiny.model("vqvae"), tiny.pictures(2)
+    spec = Spec(
+        VQVAE, {**tiny.GRID, "unit_length": True}, batch=2, adversary_start=0.0, redrawn=1.0, adversarial_texture=1.0
+    )
+    seen: dict[bool, dict[str, Tensor]] = {}
+    for told in (False, True):
+        net = SqueezeNet.from_file(perceptual)
+        prior = OneToken(3) if told else None
+        recipe = VQRecipe(replace(spec, redrawn=float(told)), net, before, prior)
+        recipe.prepare(Accelerator(cpu=True, mixed_precision="no"))
+        judged: list[int] = []
+        recipe.d_net.register_forward_pre_hook(lambda _, words, judged=judged: judged.append(len(words[0])))
+        seen[told] = recipe.step(x, 0.5)
+        assert judged == ([4, 6] if told else [2, 4])
+        assert torch.equal(recipe.model.encode(x).tokens, before.encode(x).tokens)
+    plain, both = seen[False], seen[True]
+    assert torch.equal(plain["l1"], both["l1"]) and torch.equal(plain["perceptual"], both["perceptual"])
+    assert not torch.equal(plain["texture"], both["texture"])
+
+
+def test_a_prior_that_does_not_fit_is_refused(perceptual: Path) -> None:
+    spec = Spec(VQVAE, tiny.GRID, adversary_start=0.0, redrawn=0.5)
+    with pytest.raises(ValueError, match="needs 17 codes"):
+        VQRecipe(spec, SqueezeNet.from_file(perceptual), None, OneToken(3, codebook_size=17))
+    with pytest.raises(ValueError, match="--prior needs redrawn"):
+        VQRecipe(replace(spec, redrawn=0.0), SqueezeNet.from_file(perceptual), None, OneToken(3))
+
+
+def test_the_command_draws_tokens_anew(data: Path, perceptual: Path, tmp_path: Path) -> None:
+    codec = tiny.model("vqvae-plain")
+    codec.save_pretrained(tmp_path / "codec")
+    prior = Transformer(16, (8, 8), width=16, depth=1, heads=2, codec="vqgan", codebook_sha256=fingerprint(codec))
+    prior.save_pretrained(tmp_path / "prior")
+    words = ["vqgan", "--data", str(data), "--out", str(tmp_path / "run"), "--steps", "2", "--device", "cpu"]
+    words += ["--precision", "no"]
+    words += ["--grow", str(tmp_path / "codec"), "--prior", str(tmp_path / "prior"), "--perceptual", str(perceptual)]
+    settings = [*tiny.RUNS["vqgan"], "redrawn=0.5", "adversary_start=0.0"]
+    assert main([*words, *settings]) == 0
+    record = json.loads((tmp_path / "run" / "weights" / "training.json").read_text())
+    assert "--prior prior" in record["command"] and record["recipe"]["redrawn"] == 0.5
+
+
 def test_broken_pictures_are_counted_on_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tiny.write_set(tmp_path / "set", train=12, val=3)
     (root / "train" / "0002.png").write_bytes(b"no picture")
@@ -298,6 +375,8 @@ ERRORS = {
     "bad weight": (["ae", "--data", "{data}:0"], "positive weight"),
     "no perceptual weights": (["vqgan", "--data", "{data}"], "needs --perceptual"),
     "missing perceptual weights": (["vqgan", "--data", "{data}", "--perceptual", "{tmp}/none"], "none"),
+    "redrawn, no prior": (["vqvae", "--data", "{data}", "--set", "redrawn=0.5"], "redrawn needs --prior"),
+    "more than all": (["vqvae", "--data", "{data}", "--set", "redrawn=1.5"], "a share in [0,1], got 1.5"),
     "unknown setting": (["ae", "--data", "{data}", "--set", "speed=9"], "speed=9"),
 }
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from vq import weights
-from vq.hub import load, locate
+from vq.hub import load, load_prior, locate
 from vq.models.squeezenet import SqueezeNet
 from vq.models.vqvae import VQVAE
 from vq.prior import Prior
@@ -74,7 +74,8 @@ def _codec(args: argparse.Namespace) -> tuple[Trainer, Finish]:
     accelerator, precision = make_accelerator(args.device, args.precision, spec.batch)
     recipe: Recipe
     if args.model in ("vqvae", "vqgan"):
-        recipe = VQRecipe(spec, perceptual, cast(VQVAE, load(args.grow)) if args.grow else None)
+        grow_from = cast(VQVAE, load(args.grow)) if args.grow else None
+        recipe = VQRecipe(spec, perceptual, grow_from, _token_prior(args.prior) if args.prior else None)
     else:
         recipe = VectorRecipe(spec)
         resumes = args.export_only or (args.resume and (args.out / "checkpoint").exists())
@@ -131,6 +132,13 @@ def _prior(args: argparse.Namespace) -> tuple[Trainer, Finish]:
     return Trainer(recipe, stream, held_out, _plan(args), accelerator), finish
 
 
+def _token_prior(source: str) -> Prior:
+    prior = load_prior(source)
+    if not isinstance(prior, Prior):
+        raise ValueError(f"--prior {source}: expected a prior of tokens")
+    return prior
+
+
 def _plan(args: argparse.Namespace) -> Plan:
     length = {"minutes": args.minutes, "steps": args.steps}
     pace = {"save_minutes": args.save_minutes, "log_seconds": args.log_seconds}
@@ -173,6 +181,7 @@ def command(args: argparse.Namespace) -> str:
     words += ["--leave-out", args.leave_out.name] if args.leave_out else []
     words += ["--codec", Path(args.codec).name] if args.codec else []
     words += ["--grow", Path(args.grow).name] if args.grow else []
+    words += ["--prior", Path(args.prior).name] if args.prior else []
     words += ["--perceptual", args.perceptual.name] if args.perceptual else []
     words += ["--minutes", f"{args.minutes:g}"] if args.minutes is not None else ["--steps", str(args.steps)]
     words += ["--out", "RUN", *(["--seed", str(args.seed)] if args.seed else [])]
@@ -223,6 +232,9 @@ def _parser() -> argparse.ArgumentParser:
         "--grow",
         metavar="NAME|FOLDER",
         help="start from stored weights: of the same network; for VQ-VAE and VQ-GAN, of a shallower one too",
+    )
+    parser.add_argument(
+        "--prior", metavar="NAME|FOLDER", help="the prior that draws tokens anew for a VQ-GAN's decoder (see redrawn)"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=["auto", "cpu"], default="auto")

@@ -13,12 +13,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vq import metrics
+from vq.codec import Codec
 from vq.image import sheet
 from vq.models.autoencoder import AE, VAE
 from vq.models.discriminator import FeatureDiscriminator, PatchDiscriminator
 from vq.models.quantizer import EMACodebook
 from vq.models.squeezenet import TAP_CHANNELS, SqueezeNet, activation_distance, texture_distance
 from vq.models.vqvae import VQVAE
+from vq.prior import Prior
 from vq.train.loop import copy_weights, cosine, descend
 from vq.train.losses import discriminator_loss, gaussian_kl, generator_loss, log_error, sum_of_squares
 from vq.train.processes import prepare, whole_batch
@@ -35,6 +37,8 @@ class Spec:
     discriminator; 1 means never.
     adversarial, feature_adversarial: weights of its verdicts on pixels, and on what the perceptual network sees.
     adversarial_perceptual, adversarial_texture: weights of the feature and texture distances in that phase.
+    redrawn: with a prior, that phase also shows the decoder pictures some of whose tokens the prior has drawn anew, up
+    to this share of them, so that it learns to make pictures of samples, too.
     freeze_tokens: train the decoder alone, so that tokens, and priors trained on them, keep their meaning.
     restart_every: steps between restarts of codes used less than restart_below times the mean.
     """
@@ -60,6 +64,7 @@ class Spec:
     adversarial_form: str = "hinge"
     adversarial_perceptual: float = 0.08
     adversarial_texture: float = 0.0
+    redrawn: float = 0.0
     decoder_lr: float = 2e-4
     discriminator_lr: float = 4e-4
     discriminator_widths: tuple[int, ...] = (64, 128, 256)
@@ -156,15 +161,27 @@ class VQRecipe:
     In the adversarial phase encoder and codebook stay as they are, so tokens keep their meaning.
     """
 
-    def __init__(self, spec: Spec, perceptual: SqueezeNet | None = None, grow_from: VQVAE | None = None):
+    def __init__(
+        self,
+        spec: Spec,
+        perceptual: SqueezeNet | None = None,
+        grow_from: VQVAE | None = None,
+        prior: Prior | None = None,
+    ):
         if perceptual is None and (spec.perceptual or spec.adversary_start < 1):
             raise ValueError("this recipe needs --perceptual PATH, the weights of SqueezeNet 1.1")
         if spec.freeze_tokens and grow_from is None:
             raise ValueError("freeze_tokens needs --grow: the model whose tokens are to stay")
-        self.spec, self.perceptual = spec, perceptual
+        if not 0 <= spec.redrawn <= 1:
+            raise ValueError(f"redrawn: expected a share in [0,1], got {spec.redrawn!r}")
+        if bool(spec.redrawn) != (prior is not None):
+            raise ValueError("redrawn needs --prior, and --prior needs redrawn: how many tokens it is to draw anew")
+        self.spec, self.perceptual, self.prior = spec, perceptual, prior
         self.model = cast(VQVAE, spec.model(**spec.config | ({"beta": 0.0} if spec.ema_codebook else {})))
         if grow_from is not None:
             self.model.grow_from(grow_from)
+        if prior is not None:
+            prior.check_codec(cast(Codec, self.model))
         self.discriminator = Critics(spec)
         for module in (self.model, self.discriminator):
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -182,6 +199,8 @@ class VQRecipe:
         self.accelerator = accelerator
         if self.perceptual is not None:
             self.perceptual.to(accelerator.device)
+        if self.prior is not None:
+            self.prior.to(accelerator.device)  # type: ignore[arg-type]
         optimizers = self.optimizer, self.decoder_optimizer, self.d_optimizer
         self.net, self.d_net, self.optimizer, self.decoder_optimizer, self.d_optimizer = prepare(
             accelerator, self.ema, self.model, self.discriminator, *optimizers
@@ -229,13 +248,14 @@ class VQRecipe:
         spec, rate, perceptual = self.spec, cosine(progress), cast(SqueezeNet, self.perceptual)
         self.discriminator.requires_grad_(False)  # the decoder's step leaves no gradient in it
         with self.accelerator.autocast():
-            x_hat = self.net(x).x_hat.float()
-            real, fake = perceptual.activations(x), perceptual.activations(x_hat)
-            pixels, *features = self.d_net(x_hat, fake)
+            fakes = self._fakes(x)
+            real, fake = perceptual.activations(x), perceptual.activations(fakes)
+            pixels, *features = self.d_net(fakes, fake)
+        rebuilt, *redrawn = zip(*(a.split(len(x)) for a in fake), strict=True)
         terms = {
-            "l1": (x_hat - x).abs().mean(),
-            "perceptual": activation_distance(real, fake).mean(),
-            "texture": texture_distance(real, fake).mean(),
+            "l1": (fakes[: len(x)] - x).abs().mean(),
+            "perceptual": activation_distance(real, rebuilt).mean(),
+            "texture": mean([texture_distance(real, part).mean() for part in (rebuilt, *redrawn)]),
             "adversarial": generator_loss(pixels.float(), spec.adversarial_form),
         }
         loss = terms["l1"] + spec.adversarial_perceptual * terms["perceptual"]
@@ -250,13 +270,22 @@ class VQRecipe:
         self.discriminator.requires_grad_(True)
         with self.accelerator.autocast():
             # One pass for both sides: every verdict depends on its own picture alone.
-            both = [torch.cat([a, b.detach()]) for a, b in zip([x, *real], [x_hat, *fake], strict=True)]
-            sides = [verdicts.float().chunk(2) for verdicts in self.d_net(both[0], both[1:])]
+            both = [torch.cat([a, b.detach()]) for a, b in zip([x, *real], [fakes, *fake], strict=True)]
+            sizes = [len(x), len(fakes)]
+            sides = [verdicts.float().split(sizes) for verdicts in self.d_net(both[0], both[1:])]
         pixels, *features = [discriminator_loss(a, b, spec.adversarial_form) for a, b in sides]
         d_loss = pixels + (mean(features) if features else 0)
         descend(self.accelerator, d_loss, (self.d_optimizer, spec.discriminator_lr * rate))
         self.ema.step(self.model.parameters())
         return terms | {"discriminator": d_loss}
+
+    def _fakes(self, x: Tensor) -> Tensor:
+        """What is to pass for pictures: (B,3,H,W) reconstructions, and with a prior as many of redrawn tokens."""
+        out = self.net(x)
+        if self.prior is None:
+            return out.x_hat.float()
+        tokens = redraw(self.prior, out.quantized.tokens, self.spec.redrawn)
+        return torch.cat([out.x_hat, self.model.decoder(self.model.lookup(tokens))]).float()
 
     def _distances(self, x_hat: Tensor, x: Tensor, perceptual: float) -> dict[str, Tensor]:
         x_hat = x_hat.float()
@@ -352,6 +381,19 @@ class Critics(nn.Module):
     def forward(self, x_B3HW: Tensor, activations: Sequence[Tensor]) -> list[Tensor]:
         """Logits on the picture, then on each of its activations."""
         return [self.pixels(x_B3HW), *(self.features(activations) if self.features is not None else [])]
+
+
+@torch.no_grad()
+def redraw(prior: Prior, tokens_Bhw: Tensor, most: float) -> Tensor:
+    """Tokens of which the prior has drawn some anew, each as if all before it stood: (B,h,w).
+
+    The share is another one for each picture, uniform in [0,most]. One pass of the network, where samples take one a
+    token; and what comes out still is about the picture, which samples are not.
+    """
+    p = prior.forward(tokens_Bhw).float().softmax(-1)
+    drawn = p.flatten(0, 2).multinomial(1).view_as(tokens_Bhw)
+    share = most * torch.rand(len(tokens_Bhw), 1, 1, device=drawn.device)
+    return torch.where(torch.rand(drawn.shape, device=drawn.device) < share, drawn, tokens_Bhw)
 
 
 def mean(terms: list[Tensor]) -> Tensor:
