@@ -254,6 +254,9 @@ def test_no_file_but_ones_own(program, picture):
                     answer.text[:200],
                 )
                 assert b"root:" not in answer.content and SECRET.encode() not in answer.content
+        for route in ("file=", "file/", "FILE/", "proxy="):  # the server is nobody's way to other hosts
+            for scheme in ("http", "https"):
+                assert http.get(f"{API}/{route}{scheme}://127.0.0.1:9/x").status_code == 404, (route, scheme)
         for shut in ("process_recording", "vibe-edit/", "component_server", "vibe-code/"):
             assert http.post(f"{API}/{shut}").status_code == 404, shut
         for shut in (

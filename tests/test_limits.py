@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from PIL import Image
 from wire import API, Later, Wire, functions, served
 
 from vq.ui import build_app, common, fetch, launch_options, limits
+from vq.ui import room as room_module
 from vq.ui.guard import BODY, UPLOAD
 from vq.ui.limits import RETRY, Limits
 from vq.ui.room import Room
@@ -231,6 +233,59 @@ def test_a_folder_of_many_files_is_not_read_for_every_upload(folder, monkeypatch
     assert all(room.make(100) for _ in range(10)) and len(looks) == 1 and not room.due
     assert room.make(100) and len(looks) == 2  # none of them came
     assert not room.make(2_000) and room.make(900)
+
+
+def test_a_disk_that_fills_makes_room_of_what_is_longest_unused(folder, monkeypatch):
+    """Other things on the disk leave less than `free`: as many files go as are missing, or none."""
+    paths = [folder / (digit * 64) / "picture.png" for digit in "abc"]
+    for i, path in enumerate(paths):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(bytes(1_000))
+        os.utime(path, (time.time() - 3600 + i,) * 2)
+    disk = 5_000
+    monkeypatch.setattr(room_module, "disk_free", lambda folder: disk - size_of(folder))
+    room = Room(free=2_900, every=0)
+    assert not room.make(3_000) and all(path.exists() for path in paths)
+    assert room.make(1_000) and [path.exists() for path in paths] == [False, False, True]
+
+
+def test_a_folder_that_vanishes_hides_no_other(folder, monkeypatch):
+    """Two servers of one user tidy the same folder."""
+    for i in range(20):
+        path = folder / f"{i:064x}" / "picture.png"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x")
+    scan = os.scandir
+
+    def scandir(path):
+        if Path(path).name == f"{3:064x}":
+            raise FileNotFoundError(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert len(list(room_module.files(folder))) == 19
+
+
+def test_an_upload_that_does_not_tell_its_size_counts_as_the_largest(folder, load, load_prior, statistics):
+    room = Room(limit=1_000_000, every=60)
+    with served(build_app(load, load_prior, statistics), **launch_options(room)) as url, Wire(url) as visitor:
+        body = (
+            b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+            + picture(0)
+            + b"\r\n--b--\r\n"
+        )
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        assert visitor.http.post(f"{url}{API}/upload", content=iter([body]), headers=headers).status_code == 507
+        assert visitor.http.post(f"{url}{API}/upload", content=body, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("ip", "open_to_all"),
+    [("8.8.8.8", True), ("2606:4700::1111", True), ("100.100.100.200", False), ("100.64.0.1", False)]
+    + [(ip, False) for ip in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00::1", "224.0.0.1", "no address")],
+)
+def test_only_the_public_internet_is_fetched_from(ip, open_to_all):
+    assert fetch.allowed(ip) is open_to_all
 
 
 def cut_short(url, data):

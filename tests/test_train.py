@@ -225,6 +225,15 @@ def test_statistics_of_a_quantised_codec(finished: dict[str, Path], data: Path) 
     assert (found["counts"] - metrics.code_counts(tokens, 16)).abs().sum() <= 4  # near ties fall either way
 
 
+def test_statistics_are_of_the_pictures_trained_on(data: Path) -> None:
+    codec = tiny.model("vqvae")
+    left_out = set(PictureSet(data, "train").names[:5])
+    kept = PictureSet(data, "train", left_out).tensors(tiny.SIZE)
+    counts = export.statistics(codec, str(data), left_out)["counts"]
+    assert counts.sum() == 15 * 8 * 8
+    assert torch.equal(counts, metrics.code_counts(codec.encode(kept).tokens, 16))
+
+
 def test_training_lowers_the_loss(data: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     recipe = VectorRecipe(Spec(tiny.AE, tiny.VECTOR, lr=5e-3))

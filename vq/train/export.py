@@ -12,7 +12,7 @@ import copy
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -71,7 +71,7 @@ def export(run: Path, model: nn.Module, account: Account, perceptual: SqueezeNet
     shutil.rmtree(folder, ignore_errors=True)
     store(model, folder)
     codec = load(folder)
-    save_file(statistics(codec, account.sources[0][0]), folder / STATISTICS)
+    save_file(statistics(codec, account.sources[0][0], account.left_out), folder / STATISTICS)
     contact_sheet(codec, [path for path, _ in account.sources]).save(folder / "sheet.png")
     record = run_record(account, model, run / "log.jsonl")
     record["figures"] = [measure(codec, path, perceptual) for path, _ in account.sources]
@@ -111,9 +111,10 @@ def _short_side(pictures: PictureSet, sample: int = 20) -> int:
 
 
 @torch.inference_mode()
-def statistics(codec: Codec, path: str) -> dict[str, Tensor]:
-    """The latent space over train/: mean, components and std of a vector codec, counts of a quantised one."""
-    batches = Squares(PictureSet(path, "train"), codec.image_size or 0)
+def statistics(codec: Codec, path: str, left_out: Collection[str] = ()) -> dict[str, Tensor]:
+    """The latent space over the pictures trained on: mean, components and std of a vector codec, counts of a
+    quantised one."""
+    batches = Squares(PictureSet(path, "train", left_out), codec.image_size or 0)
     encoded = [codec.encode(x) for x in batches]
     if codec.codebook_size:
         tokens = torch.cat([e.tokens.flatten() for e in encoded if e.tokens is not None])

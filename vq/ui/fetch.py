@@ -4,6 +4,7 @@ Gradio would fetch an address of any length, in whatever component it is sent.
 """
 
 import asyncio
+import ipaddress
 import secrets
 import socket
 from pathlib import Path
@@ -83,4 +84,9 @@ async def public(host: str) -> str:
 
 
 def allowed(ip: str) -> bool:
-    return bool(safehttpx.is_public_ip(ip))
+    """Whether an address is on the public internet. Shared address space (RFC 6598), which holds some clouds' own
+    services, is private to nobody and public to none: only `is_global` tells."""
+    try:
+        return ipaddress.ip_address(ip).is_global and bool(safehttpx.is_public_ip(ip))
+    except ValueError:
+        return False

@@ -42,6 +42,7 @@ CLOSED = (
     "proxy=",
     "file=http:",
     "file=https:",
+    "file/",
     "component_server",
     "custom_component",
     "deep_link",
@@ -205,13 +206,13 @@ class Gate:
             return
         await self.answer(scope, Incoming(receive, limit), send)
 
-    async def refusal(self, path: str, upload: bool, size: int, limit: int) -> JSONResponse | None:
-        if path.startswith(CLOSED_ROOTS) or (path.startswith(API) and path[len(API) :].startswith(CLOSED)):
+    async def refusal(self, path: str, upload: bool, size: int | None, limit: int) -> JSONResponse | None:
+        if path.startswith(CLOSED_ROOTS) or (path.startswith(API) and path[len(API) :].lower().startswith(CLOSED)):
             return said("not_here", 404)
-        if size > limit:
+        if size is not None and size > limit:
             return too_large(limit)
-        if upload:
-            return None if await run_sync(self.room.make, size) else said("no_room", 507)
+        if upload:  # one that doesn't say how large it is may become as large as any
+            return None if await run_sync(self.room.make, limit if size is None else size) else said("no_room", 507)
         if self.room.due and path.startswith((f"{API}queue/join", f"{API}call/")):
             await run_sync(self.room.tidy)
         return None
@@ -258,10 +259,10 @@ class Incoming:
         return message
 
 
-def announced(scope: Scope) -> int:
-    """How many bytes a request says it has."""
-    text = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    return int(text) if text.isdigit() else 0
+def announced(scope: Scope) -> int | None:
+    """How many bytes a request says it has, if it says so."""
+    text = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+    return int(text) if text.isdigit() else None
 
 
 def said(key: str, status: int, *values: Any) -> JSONResponse:

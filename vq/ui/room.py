@@ -64,31 +64,41 @@ class Room:
             folder = Path(get_upload_folder())
             with suppress(OSError):
                 folder.mkdir(parents=True, exist_ok=True)
-            if self.due or self._used + needed > self.limit:
+            if self.due or not self._fits(folder, needed):
                 begin = time.monotonic()
                 self._next = begin + self.every  # nobody else needs to wait for this look
                 self._used = self._clear(folder, needed)
                 end = time.monotonic()
                 self._next = end + self.every * max(1.0, (end - begin) / LOOK)
-            if self._used + needed > self.limit:
+            if not self._fits(folder, needed):
                 return False
-            with suppress(OSError):
-                if shutil.disk_usage(folder).free >= needed + self.free:
-                    self._used += needed
-                    return True
-            return False
+            self._used += needed
+            return True
+
+    def _fits(self, folder: Path, needed: int) -> bool:
+        return self._used + needed <= self.limit and needed + self.free <= disk_free(folder)
 
     def _clear(self, folder: Path, needed: int) -> int:
-        """Delete what is too old, and the longest unused until `needed` bytes fit; how many are left."""
+        """Delete what is too old, and the longest unused until `needed` bytes fit; how many bytes are left."""
         kept = sorted(files(folder))
         total, now = sum(file.size for file in kept), time.time()
+        # What not even an empty folder would make room for deletes nobody's picture.
+        wanted = total + needed - self.limit, needed + self.free - disk_free(folder)
+        missing = max((size for size in wanted if size <= total), default=0)
         for file in kept:
             old = now - file.used > (self.age if file.path.parent != folder else self.partial)
-            if old or total + needed > self.limit:
-                total -= file.size
+            if old or missing > 0:
+                total, missing = total - file.size, missing - file.size
                 with suppress(OSError):
                     file.path.unlink()
         return total
+
+
+def disk_free(folder: Path) -> int:
+    """Bytes left on the folder's disk; 0 if it can't be told."""
+    with suppress(OSError):
+        return shutil.disk_usage(folder).free
+    return 0
 
 
 def files(folder: Path) -> Iterator[Kept]:
@@ -98,15 +108,19 @@ def files(folder: Path) -> Iterator[Kept]:
     """
     with suppress(OSError):
         for entry in os.scandir(folder):
-            if entry.is_dir(follow_symlinks=False) and _STORED.fullmatch(entry.name):
-                found = [Path(file.path) for file in os.scandir(entry) if file.is_file(follow_symlinks=False)]
-                if not found:
-                    with suppress(OSError):
-                        if time.time() - entry.stat().st_mtime > MOMENT:
-                            os.rmdir(entry)
-            else:
-                found = [Path(entry)] if entry.is_file(follow_symlinks=False) and _PARTIAL.fullmatch(entry.name) else []
-            for path in found:
-                with suppress(OSError):
-                    stat = path.stat()
-                    yield Kept(max(stat.st_mtime, stat.st_atime), stat.st_size, path)
+            with suppress(OSError):  # another process of the same user may be tidying, too
+                yield from _within(entry)
+
+
+def _within(entry: os.DirEntry[str]) -> Iterator[Kept]:
+    found = []
+    if entry.is_dir(follow_symlinks=False) and _STORED.fullmatch(entry.name):
+        found = [Path(file.path) for file in os.scandir(entry) if file.is_file(follow_symlinks=False)]
+        if not found and time.time() - entry.stat().st_mtime > MOMENT:
+            os.rmdir(entry)
+    elif entry.is_file(follow_symlinks=False) and _PARTIAL.fullmatch(entry.name):
+        found = [Path(entry)]
+    for path in found:
+        with suppress(OSError):
+            stat = path.stat()
+            yield Kept(max(stat.st_mtime, stat.st_atime), stat.st_size, path)
