@@ -101,3 +101,9 @@ def test_parameters_are_counted_in_the_files() -> None:
 def test_a_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--cats", "none", "--photos", "none", "--perceptual", str(tmp_path / "none")]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_too_few_samples_are_refused_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--cats", "none", "--photos", "none", "--perceptual", "none", "--samples", str(measure.COLUMNS - 1)]
+    assert main(words) == 2
+    assert capsys.readouterr().err == "error: --samples: expected 10 or more, a row of a sheet, got 9\n"

@@ -19,7 +19,6 @@ from vq.report.page import page
 
 PICTURES = WEIGHTS.parent / "docs" / "report"
 COMMAND = "make report CATS=… PHOTOS=… PERCEPTUAL=…"
-LEAST = 10  # samples: one row of a sheet
 SIZE = 64  # side of the pictures the bundled models were trained on
 
 
@@ -41,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
 def write(args: argparse.Namespace, say: Callable[[str], None]) -> None:
     from vq.report import pictures  # matplotlib is a test requirement
 
+    if args.samples < measure.COLUMNS:
+        raise ValueError(f"--samples: expected {measure.COLUMNS} or more, a row of a sheet, got {args.samples}")
     logging.disable_progress_bar()  # of loading, between the lines of `say`
     # All at the start: weights that are replaced while this runs are not half in it.
     generators, records = measure.generators(), measure.training_records()
@@ -77,20 +78,13 @@ def clock() -> Callable[[str], None]:
     return lambda text: print(f"{time.monotonic() - start:5.0f} s  {text}", flush=True)
 
 
-def at_least_ten(text: str) -> int:
-    """A number of samples that fills a sheet's row. Raises ValueError."""
-    if int(text) < LEAST:
-        raise ValueError(text)
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vq.report", description="One page on all that is shipped.")
     parser.add_argument("--cats", required=True, metavar="PATH", help="what AE, VAE and the priors were trained on")
     parser.add_argument("--photos", required=True, metavar="PATH", help="photographs for the grid codecs")
     parser.add_argument("--perceptual", type=Path, required=True, metavar="PATH", help="SqueezeNet 1.1 (safetensors)")
     parser.add_argument(
-        "--samples", type=at_least_ten, default=2000, help="pictures each generator draws, 10 or more (default 2000)"
+        "--samples", type=int, default=2000, help="pictures each generator draws, 10 or more (default 2000)"
     )
     parser.add_argument("--out", type=Path, default=WEIGHTS / "README.md", metavar="FILE")
     parser.add_argument("--pictures", type=Path, default=PICTURES, metavar="FOLDER")

@@ -23,6 +23,7 @@ from vq.messages import LoadError
 from vq.prior import GaussianPrior, Prior
 from vq.train.data import PictureSet
 
+COLUMNS = 10  # pictures in a row of a sheet
 PHOTO_SIZE = 128
 QUALITIES = (1, 3, 5, 10, 20, 35, 50)
 

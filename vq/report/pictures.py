@@ -14,14 +14,13 @@ from vq.evaluate.codec import Squares
 from vq.evaluate.reference import Reference, most_equal, nearest_rows
 from vq.hub import load, load_statistics
 from vq.image import sheet
-from vq.report.measure import Drawn
+from vq.report.measure import COLUMNS, Drawn
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLUMNS = 10
 MARGIN = 210  # pixels for the labels
 Row = tuple[str, Tensor]
 

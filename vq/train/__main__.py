@@ -75,7 +75,8 @@ def _codec(args: argparse.Namespace) -> tuple[Trainer, Finish]:
     recipe: Recipe
     if args.model in ("vqvae", "vqgan"):
         grow_from = cast(VQVAE, load(args.grow)) if args.grow else None
-        recipe = VQRecipe(spec, perceptual, grow_from, _token_prior(args.prior) if args.prior else None)
+        prior = cast(Prior, load_prior(args.prior, device=accelerator.device)) if args.prior else None
+        recipe = VQRecipe(spec, perceptual, grow_from, prior)
     else:
         recipe = VectorRecipe(spec)
         resumes = args.export_only or (args.resume and (args.out / "checkpoint").exists())
@@ -130,13 +131,6 @@ def _prior(args: argparse.Namespace) -> tuple[Trainer, Finish]:
 
     stream = priors.TokenBatches(train_tokens, spec.batch, args.seed)
     return Trainer(recipe, stream, held_out, _plan(args), accelerator), finish
-
-
-def _token_prior(source: str) -> Prior:
-    prior = load_prior(source)
-    if not isinstance(prior, Prior):
-        raise ValueError(f"--prior {source}: expected a prior of tokens")
-    return prior
 
 
 def _plan(args: argparse.Namespace) -> Plan:

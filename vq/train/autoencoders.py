@@ -199,8 +199,6 @@ class VQRecipe:
         self.accelerator = accelerator
         if self.perceptual is not None:
             self.perceptual.to(accelerator.device)
-        if self.prior is not None:
-            self.prior.to(accelerator.device)  # type: ignore[arg-type]
         optimizers = self.optimizer, self.decoder_optimizer, self.d_optimizer
         self.net, self.d_net, self.optimizer, self.decoder_optimizer, self.d_optimizer = prepare(
             accelerator, self.ema, self.model, self.discriminator, *optimizers

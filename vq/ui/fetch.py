@@ -86,7 +86,4 @@ async def public(host: str) -> str:
 def allowed(ip: str) -> bool:
     """Whether an address is on the public internet. Shared address space (RFC 6598), which holds some clouds' own
     services, is private to nobody and public to none: only `is_global` tells."""
-    try:
-        return ipaddress.ip_address(ip).is_global and bool(safehttpx.is_public_ip(ip))
-    except ValueError:
-        return False
+    return safehttpx.is_public_ip(ip) and ipaddress.ip_address(ip).is_global

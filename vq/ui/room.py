@@ -113,6 +113,7 @@ def files(folder: Path) -> Iterator[Kept]:
 
 
 def _within(entry: os.DirEntry[str]) -> Iterator[Kept]:
+    """The files of one entry of the folder. Raises OSError when it has just gone."""
     found = []
     if entry.is_dir(follow_symlinks=False) and _STORED.fullmatch(entry.name):
         found = [Path(file.path) for file in os.scandir(entry) if file.is_file(follow_symlinks=False)]
