@@ -168,3 +168,10 @@ def test_a_code_placed_anew_is_not_dragged_back() -> None:
     average.place(torch.tensor([1]), torch.tensor([[5.0, -5.0]]))
     average.update(q, row([[0.0, 0.0]]), torch.tensor([[[0]]]))
     assert torch.allclose(q.codebook_KD[1], torch.tensor([5.0, -5.0]), atol=1e-3)
+
+
+def test_nearest_codes_of_many_cells_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    quantizer, z = VectorQuantizer(9, 4), torch.randn(3, 4, 5, 7)
+    whole = quantizer.nearest(z)
+    monkeypatch.setattr("vq.models.quantizer.DISTANCES", 60)  # 7 cells at a time
+    assert torch.equal(quantizer.nearest(z), whole)

@@ -3,6 +3,7 @@
 import pytest
 import tiny
 import torch
+from torch.nn.functional import normalize
 
 
 @pytest.mark.parametrize("name", tiny.GRIDS)
@@ -107,9 +108,27 @@ def test_a_deeper_model_starts_as_the_shallow_one_it_grew_from() -> None:
     torch.testing.assert_close(deep(x).x_hat, shallow(x).x_hat, rtol=0, atol=1e-6)
 
 
+def test_a_larger_codebook_starts_as_the_codes_it_grew_from_split() -> None:
+    few, x = tiny.model("vqvae"), tiny.pictures(4)
+    many = tiny.VQVAE(**tiny.GRID | {"codebook_size": 64}, unit_length=True).eval()
+    many.grow_from(few)
+    torch.testing.assert_close(many.encoder(x), few.encoder(x))
+    apart = torch.cdist(few.codebook, few.codebook).fill_diagonal_(9).amin(1)
+    moved = (torch.cat([few.codebook] * 4) - many.stored_codebook).norm(dim=1) / apart.repeat(4)
+    assert 0.2 < float(moved.mean()) < 0.5 and float(moved.min()) > 0
+    before, after = few.encode(x), many.encode(x)
+    assert (normalize(after.pre, dim=1) - after.z).norm() < (normalize(before.pre, dim=1) - before.z).norm()
+
+
+@pytest.mark.parametrize("size", [8, 24])
+def test_codes_are_split_into_whole_multiples_alone(size: int) -> None:
+    with pytest.raises(ValueError, match=f"16 codes can't be split into {size}"):
+        tiny.VQVAE(**tiny.GRID | {"codebook_size": size}).grow_from(tiny.model("vqvae"))
+
+
 @pytest.mark.parametrize(
     "other",
-    [{"widths": [8, 16]}, {"encoder_depths": [0, 0]}, {"decoder_depths": [0, 0]}, {"codebook_size": 32}],
+    [{"widths": [8, 16]}, {"encoder_depths": [0, 0]}, {"decoder_depths": [0, 0]}, {"code_dim": 5}],
 )
 def test_growing_refuses_what_differs_in_more_than_depth(other: dict) -> None:
     with pytest.raises(ValueError, match="differ"):

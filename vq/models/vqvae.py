@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vq.codec import Encoded, check_grid, check_picture, check_tokens
 from vq.models.layers import decoder_stack, deepen, encoder_stack
-from vq.models.quantizer import Quantized, VectorQuantizer
+from vq.models.quantizer import Quantized, VectorQuantizer, split
 
 
 class VQOutput(NamedTuple):
@@ -62,12 +62,18 @@ class VQVAE(ModelMixin, ConfigMixin):
         return self.quantizer.codebook_KD.detach()
 
     def grow_from(self, shallow: "VQVAE") -> None:
-        """Start as a shallower model of the same widths and codebook. Raises ValueError if they differ otherwise."""
+        """Start as a shallower model of the same widths, or one of fewer codes, which are then split.
+
+        Raises ValueError if they differ otherwise.
+        """
         deepen(shallow.encoder, self.encoder)
         deepen(shallow.decoder, self.decoder)
-        if shallow.stored_codebook.shape != self.stored_codebook.shape:
-            raise ValueError("grow_from: the codebooks differ in size")
-        self.quantizer.load_state_dict(shallow.quantizer.state_dict())
+        if shallow.code_dim != self.code_dim:
+            raise ValueError("grow_from: the codebooks differ in dimension")
+        if shallow.codebook_size == self.codebook_size:
+            self.quantizer.load_state_dict(shallow.quantizer.state_dict())
+        else:
+            self.quantizer.codebook_KD.data.copy_(split(shallow.codebook, self.codebook_size))
 
     def forward(self, x_B3HW: Tensor) -> VQOutput:
         pre = self.encoder(x_B3HW).float()  # autocast must not blur the quantiser
