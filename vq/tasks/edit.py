@@ -194,7 +194,7 @@ class Book:
 
 
 def book(codec: Codec, counts_K: Tensor | None) -> Book:
-    """The codebook's atlas; takes about a second for 1,024 codes."""
+    """The codebook's atlas; takes some seconds for 8,192 codes."""
     tiles = atlas.patches(codec)
     codes, table = atlas.arrange(tiles), codebook(codec)
     columns = math.ceil(math.sqrt(len(codes)))

@@ -3,7 +3,6 @@ function atlasSection() {
   let shade = "patches";
   const title = h("h2", {}, t("edit_atlas")), note = h("p.vq-note", {}, ...VQ.rich("edit_atlas_note"));
   const log = (count, most) => Math.log1p(count) / Math.log1p(most);
-  const most = () => Math.max(1, ...store.book.counts);
   let usage = []; // a colour a code
   const atlas = sheet(() => t("edit_atlas_label", number(store.start?.codes ?? 0)), {
     chosen: () => store.marked,
@@ -32,7 +31,8 @@ function atlasSection() {
       drawn = store.book;
       const { counts } = store.book;
       choice.hidden = !counts;
-      usage = counts ? counts.map((count) => (count ? `rgb(${heat(log(count, most()))})` : "#777")) : [];
+      const most = counts ? counts.reduce((a, b) => Math.max(a, b), 1) : 1;
+      usage = counts ? counts.map((count) => (count ? `rgb(${heat(log(count, most))})` : "#777")) : [];
       histogram.replaceChildren(...(counts ? bars(counts) : [h("figcaption", {}, t("edit_atlas_plain"))]));
     }
     const key = `${store.start.session}/${store.live.revision}/${store.marked}/${store.book.codec}`;

@@ -3,6 +3,7 @@
 function sheet(label, { choose, chosen, shade = () => "patches", colourOf, marks = () => [] }) {
   const canvas = h("canvas.vq-sheet", { tabindex: 0, role: "application", "aria-label": label() });
   const says = h("span.vq-spoken", { role: "status" });
+  const holder = h("div.vq-sheet-holder", {}, canvas);
   const columns = () => store.book.columns;
   const codeAt = (event) => {
     const box = canvas.getBoundingClientRect(), n = columns(), rows = Math.ceil(store.book.codes.length / n);
@@ -23,6 +24,7 @@ function sheet(label, { choose, chosen, shade = () => "patches", colourOf, marks
     else return;
     event.preventDefault();
     says.textContent = t("edit_atlas_code", store.book.codes[place]);
+    reveal(place);
     draw();
   });
   canvas.addEventListener("focus", () => {
@@ -31,10 +33,19 @@ function sheet(label, { choose, chosen, shade = () => "patches", colourOf, marks
   });
   canvas.addEventListener("blur", () => draw());
 
-  // A thousand patches: drawn only when something about them has changed.
-  let drawn = "";
+  // Thousands of codes are wider than the page has room for: what matters is scrolled to.
+  function reveal(i) {
+    const side = canvas.clientWidth / columns(), [x, y] = [(i % columns()) * side, Math.floor(i / columns()) * side];
+    const into = (at, length, start) => Math.min(Math.max(at, start + 2 * side - length), Math.max(0, start - side));
+    holder.scrollLeft = into(holder.scrollLeft, holder.clientWidth, x);
+    holder.scrollTop = into(holder.scrollTop, holder.clientHeight, y);
+  }
+
+  // Thousands of patches: drawn only when something about them has changed.
+  let drawn = "", shown = null;
   function draw() {
     if (!store.sheet) return;
+    canvas.style.setProperty("--columns", columns());
     const focus = document.activeElement === canvas;
     const key = [store.start.codec, canvas.clientWidth, devicePixelRatio, chosen(), shade(), focus && place, marks()].join();
     if (drawn === key) return;
@@ -58,7 +69,8 @@ function sheet(label, { choose, chosen, shade = () => "patches", colourOf, marks
     for (const code of marks()) ring(store.place[code], "#ffb454");
     if (chosen() != null) ring(store.place[chosen()], "#fff");
     if (focus) ring(place, "#5ad1d8");
+    if (chosen() != null && shown !== chosen() && canvas.clientWidth) reveal(store.place[(shown = chosen())]);
   }
   parts.push(draw);
-  return h("div.vq-sheet-holder", {}, canvas, says);
+  return h("div.vq-sheet-window", {}, holder, says);
 }
