@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+LOGITS = 2**23  # 32 MiB at a time where all positions are asked for at once
+
 
 class Steps(Protocol):
     """Grids in the making, with whatever the prior keeps of them between tokens."""
@@ -213,16 +215,18 @@ def variants(
     return grids[0, chosen], nats[0, chosen]
 
 
-def surprisal(network: Network, tokens_nhw: Tensor, batch: int = 32) -> Tensor:
+def surprisal(network: Network, tokens_nhw: Tensor) -> Tensor:
     """(n,h,w) int64 -> (n,h,w) float32: -log p of every token given those before it, in nats."""
     check_grids(network, tokens_nhw)
+    batch = max(1, LOGITS // (tokens_nhw[0].numel() * network.codebook_size))
     with torch.inference_mode():
         parts = [_nats(network(part).cpu(), part) for part in tokens_nhw.split(batch)]
     return torch.cat(parts).clone()
 
 
 def _nats(logits_BhwK: Tensor, tokens_Bhw: Tensor) -> Tensor:
-    return torch.nn.functional.cross_entropy(logits_BhwK.float().permute(0, 3, 1, 2), tokens_Bhw, reduction="none")
+    nats = torch.nn.functional.cross_entropy(logits_BhwK.float().flatten(0, 2), tokens_Bhw.flatten(), reduction="none")
+    return nats.view_as(tokens_Bhw)
 
 
 def check_grids(network: Network, tokens_nhw: Tensor) -> None:

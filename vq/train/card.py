@@ -60,14 +60,14 @@ ABOUT: dict[str, tuple[str, str, list[str], list[str]]] = {
     ),
     "vqvae": (
         "VQ-VAE",
-        "A vector-quantised autoencoder: every 4x4 patch of a picture becomes one of 1,024 tokens.",
+        "A vector-quantised autoencoder: every 4x4 patch of a picture becomes one of {codes:,} tokens.",
         ["vq-vae", "image-tokenizer"],
         [*_GRID_LIMITS, "Trained for squared error: fine texture is averaged away rather than invented."],
     ),
     "vqgan": (
         "VQ-GAN",
         "A vector-quantised autoencoder whose decoder was finished against a PatchGAN: every 8x8 patch of a picture "
-        "becomes one of 1,024 tokens.",
+        "becomes one of {codes:,} tokens.",
         ["vq-gan", "vq-vae", "image-tokenizer", "gan"],
         [
             *_GRID_LIMITS,
@@ -93,6 +93,7 @@ ABOUT: dict[str, tuple[str, str, list[str], list[str]]] = {
 def card(record: Mapping[str, Any], notes: Mapping[str, str]) -> str:
     """record: the content of training.json. notes: file name of each source -> where it comes from and its licence."""
     title, summary, tags, limits = ABOUT[record["model"]]
+    summary = summary.format(codes=record.get("codebook_size"))
     parts = [
         _front_matter(tags),
         f"# {title}",

@@ -150,6 +150,7 @@ def run_record(account: Account, model: nn.Module, log: Path) -> dict[str, Any]:
     return {
         "model": account.name,
         "class": spec.pop("model").__name__,
+        "codebook_size": getattr(model, "codebook_size", None),
         "parameters": sum(p.numel() for p in model.parameters()),
         "stored": str(STORED).removeprefix("torch."),
         "command": account.command,
