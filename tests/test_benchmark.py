@@ -418,8 +418,8 @@ def test_what_a_token_touches(n: int) -> None:
     transformer, pixelcnn = tiny_transformer((4, 4 * n)), tiny_pixelcnn((4, 4 * n))
     weights, cache = touched(transformer)
     assert weights == 4 * (2 * (12 * 24**2 + 2 * 24) + 24 * 23 + 23) and cache == 4 * 2 * 2 * 24 * 8 * n
-    depth, width = len(pixelcnn.blocks), 12
-    vertical = depth * (2 * width * width * 15 + 2 * width + (2 * width) ** 2 + 2 * width)
-    cell = depth * (2 * width * width * 3 + 2 * width + width**2 + width)
-    ends = 2 * width * width + 2 * width + 2 * width * 23 + 23
+    depth, width = len(pixelcnn.blocks), 12  # and codes 6 wide
+    vertical = depth * (2 * width * width * 15 + 2 * width + (2 * width) ** 2 + 2 * width) + 6 * width
+    cell = depth * (2 * width * width * 3 + 2 * width + width**2 + width) + 6 * width
+    ends = 2 * width * width + 2 * width + 2 * width * 6 + 6 + 6 * 23 + 23
     assert touched(pixelcnn)[0] == 4 * (vertical // (4 * n) + cell + ends)

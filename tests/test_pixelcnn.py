@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_priors import CODES, GRID, random_tokens, randomised, tiny_pixelcnn
 
-from vq.models.pixelcnn import PixelCNN
+from vq.models.pixelcnn import PixelCNN, code_features
 
 H, W = GRID
 
@@ -17,7 +17,7 @@ def seen(prior, tokens, positions):
         output.requires_grad_(True).retain_grad()
         shown.append(output)
 
-    hooks = [e.register_forward_hook(remember) for e in (prior.tokens_above, prior.tokens_left)]
+    hooks = [e.register_forward_hook(remember) for e in (prior.above, prior.left)]
     logits = prior(tokens).flatten(1, 2)[0]
     for hook in hooks:
         hook.remove()
@@ -25,11 +25,7 @@ def seen(prior, tokens, positions):
     rows = []
     for t in positions:
         above, left = torch.autograd.grad(logits[t] @ weights, shown, retain_graph=True)
-        # One embedding is read of all rows but the last, the other of all columns but the last.
-        reached = torch.zeros(tokens.shape[1:], dtype=torch.bool)
-        reached[:-1] |= above[0].abs().sum(-1) > 0
-        reached[:, :-1] |= left[0].abs().sum(-1) > 0
-        rows.append(reached.flatten())
+        rows.append(((above[0].abs().sum(-1) > 0) | (left[0].abs().sum(-1) > 0)).flatten())
     return torch.stack(rows)
 
 
@@ -75,3 +71,18 @@ def test_packing_changes_the_layout_and_nothing_else():
     torch.testing.assert_close(prior(tokens), before, rtol=1e-5, atol=1e-5)
     steps = prior.start(2)
     torch.testing.assert_close(steps.feed(tokens.flatten(1)[:, :7]), before.flatten(1, 2)[:, 7], rtol=1e-5, atol=1e-5)
+
+
+def test_codes_that_lie_close_begin_alike():
+    circle = torch.linspace(0, 2 * torch.pi, 65)[:-1]
+    codes = torch.stack([circle.cos(), circle.sin()], 1)
+    features = code_features(codes, 64)
+    assert features.shape == (64, 64) and torch.equal(features, code_features(codes, 64))
+    torch.testing.assert_close(features[:, :2].std(0, correction=0), torch.ones(2))
+    near = torch.nn.functional.cosine_similarity(features, features.roll(1, 0)).mean()
+    far = torch.nn.functional.cosine_similarity(features, features.roll(32, 0)).mean()
+    assert near > 0.95 and far < 0.2
+    prior = tiny_pixelcnn(codes=64)
+    prior.begin(codes)
+    assert torch.equal(prior.codes.weight, code_features(codes, 6))
+    assert code_features(torch.ones(3, 8), 4).isfinite().all()

@@ -43,3 +43,13 @@ def test_save_and_load_is_exact(tiny, codec, tmp_path):
     assert again.options() == prior.options()
     assert torch.equal(again(random_tokens(2)), prior(random_tokens(2)))
     assert torch.equal(again.sample(3, seed=1), prior.sample(3, seed=1))
+
+
+def test_nats_are_the_cross_entropy_of_the_logits(tiny, monkeypatch):
+    monkeypatch.setattr("vq.models.pixelcnn.PART", 7)
+    prior, read, tokens = tiny().requires_grad_(True), random_tokens(2), random_tokens(2, seed=1)
+    nats = prior.nats(read, tokens)
+    want = torch.nn.functional.cross_entropy(prior(read).flatten(0, 2), tokens.flatten())
+    torch.testing.assert_close(nats, want)
+    for ours, theirs in zip(*(torch.autograd.grad(n, list(prior.parameters())) for n in (nats, want)), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)

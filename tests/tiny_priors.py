@@ -26,7 +26,7 @@ def tiny_transformer(grid: tuple[int, int] = GRID, codes: int = CODES, **config:
 
 
 def tiny_pixelcnn(grid: tuple[int, int] = GRID, codes: int = CODES, **config: object) -> Prior:
-    return randomised(PixelCNN(codes, grid, width=12, depth=max(2, max(grid) // 2), kernel=5, **config))
+    return randomised(PixelCNN(codes, grid, width=12, code_width=6, depth=max(2, max(grid) // 2), kernel=5, **config))
 
 
 TINY = {"transformer": tiny_transformer, "pixelcnn": tiny_pixelcnn}

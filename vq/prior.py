@@ -8,6 +8,7 @@ from collections.abc import Generator, Mapping
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from torch import Tensor
 
@@ -33,9 +34,16 @@ class Prior(ModelMixin, ConfigMixin):
         """tokens (B,r,w), the first r <= h rows -> logits (B,r,w,K) of every token, given those before it."""
         raise NotImplementedError
 
+    def nats(self, read_Bhw: Tensor, tokens_Bhw: Tensor) -> Tensor:
+        """The mean cross-entropy (scalar) of tokens, each given those of `read` that stand before it; both (B,h,w)."""
+        return F.cross_entropy(self.forward(read_Bhw).float().flatten(0, 2), tokens_Bhw.flatten())
+
     def start(self, n: int) -> Steps:
         """n empty grids, to be fed token by token."""
         raise NotImplementedError
+
+    def begin(self, codebook_KD: Tensor) -> None:
+        """Take from the codec's codebook (K,D) what a network can use before its training. Most can use nothing."""
 
     def pack(self) -> "Prior":
         """Lay the weights out in memory as sampling likes them; the values stay. Returns itself."""

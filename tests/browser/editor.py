@@ -29,6 +29,7 @@ __all__ = [
     "choose",
     "drag",
     "figure",
+    "frames",
     "idle",
     "latencies",
     "open_editor",

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from conftest import free_port
 from pictures import encoded, photo
 from PIL import Image, ImageOps
 from playwright.sync_api import expect
@@ -18,6 +20,7 @@ from browser.editor import (
     choose,
     drag,
     figure,
+    frames,
     idle,
     latencies,
     open_editor,
@@ -26,8 +29,10 @@ from browser.editor import (
     tool,
 )
 from vq.image import open_picture, to_picture, to_tensor
+from vq.models.vqvae import VQVAE
 from vq.tasks import edit as tasks
 from vq.tokenfile import ERRORS
+from vq.ui import build_app, launch_options
 from vq.ui.reconstruct import EXAMPLES
 from vq.ui.texts import TEXTS
 
@@ -491,6 +496,38 @@ def test_the_atlas_shows_where_a_code_stands(page, load):
     act(page, "stands")
     assert figure(page, "selected") == (tokens == code).sum()
     expect(page.get_by_text(TEXTS["edit_atlas_plain"][0])).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "touch", "least"), [(1440, False, 7), (400, True, 10)])
+def test_thousands_of_codes_are_large_enough_to_hit(browser, load, load_prior, statistics, width, touch, least):
+    """The palette is a window on them: it shows the code in hand, whatever its place, and takes another by a click."""
+    torch.manual_seed(0)
+    many = VQVAE(codebook_size=2500, code_dim=4, widths=(8, 8), decoder_depths=(0, 0)).eval().requires_grad_(False)
+    app = build_app(lambda name: many if name == "vqvae" else load(name), load_prior, statistics)
+    _, url, _ = app.launch(server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options())
+    try:
+        with visit(browser, url.rstrip("/"), viewport={"width": width, "height": 900}, has_touch=touch) as page:
+            open_editor(page)
+            book = tasks.book(many, None)
+            window, sheet = page.locator('[data-sheet="palette"] .vq-sheet-holder'), '[data-sheet="palette"] canvas'
+            side = page.locator(sheet).bounding_box()["width"] / book.columns
+            assert side >= least
+            for place in (2499, 0, 1234):
+                palette(page, int(book.codes[place]))
+                frames(page)
+                left, top, wide, high = window.evaluate(
+                    "w => [w.scrollLeft, w.scrollTop, w.clientWidth, w.clientHeight]"
+                )
+                x, y = place % book.columns * side - left, place // book.columns * side - top
+                assert 0 <= x <= wide - side + 1 and 0 <= y <= high - side + 1
+            act(page, "all")
+            page.locator(sheet).click(position={"x": left + x + 1.5 * side, "y": top + y + side / 2})
+            expect(page.locator(f"{ROOT} [data-figure='changed']")).not_to_have_attribute("data-value", "0")
+            idle(page)
+            assert set(np.ravel(saved(page)["tokens"])) == {book.codes[1235]}
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    finally:
+        app.close()
 
 
 def test_two_visitors_never_see_each_others_tokens(browser, page_url, load):

@@ -165,9 +165,11 @@ def touched(prior: Prior) -> tuple[int, int]:
         return 4 * sum(p.numel() for p in used), 4 * 2 * config.depth * config.width * total // 2
     # The vertical stack runs once a row, so a token bears its share of it.
     blocks, (_, columns), reach = list(cast(PixelCNN, prior).blocks), prior.grid, config.kernel // 2
-    by_row = sum(p.numel() for b in blocks for layer in (b.vertical, b.link) for p in layer.parameters())
-    parts = [*blocks, cast(PixelCNN, prior).expand, cast(PixelCNN, prior).head]
-    by_cell = sum(p.numel() for part in parts for p in part.parameters()) - by_row
+    network = cast(PixelCNN, prior)
+    rowwise = [network.above, *(layer for b in blocks for layer in (b.vertical, b.link))]
+    by_row = sum(p.numel() for layer in rowwise for p in layer.parameters())
+    parts = [*blocks, network.above, network.left, network.expand, network.narrow, network.codes]
+    by_cell = network.bias_K.numel() + sum(p.numel() for part in parts for p in part.parameters()) - by_row
     # Of every layer the neighbours to the left, those above, and what the vertical stack hands on.
     kept = config.depth * config.width * ((reach + 1) + (reach + 1) + 2)
     return 4 * (by_cell + by_row // columns), 4 * kept

@@ -34,7 +34,7 @@ WISHES = (
     "/edit_tokens",
     "/sample",
 )
-CODES = 1024  # of the VQ-VAE
+CODES = 1024  # tokens sent lie below; the VQ-VAE has no fewer codes
 SIDE = 256  # of the pictures sent
 PATIENCE = 600.0  # seconds without a byte
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-# Distances held at a time, 512 KiB: they stay in the cache, which with 8,192 codes is worth a factor of 2.5, and a large
-# picture needs no gigabytes.
+# Distances held at a time, 512 KiB: they stay in the cache, which is worth a factor of 2.5 with 8,192 codes, and large
+# pictures need no gigabytes.
 DISTANCES = 2**17
 
 

@@ -225,7 +225,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--grow",
         metavar="NAME|FOLDER",
-        help="start from stored weights: of the same network; for VQ-VAE and VQ-GAN, of a shallower one too",
+        help="start from stored weights: of the same network; for VQ-VAE and VQ-GAN, also of a shallower one, or of "
+        "one with fewer codes, which are split",
     )
     parser.add_argument(
         "--prior", metavar="NAME|FOLDER", help="the prior that draws tokens anew for a VQ-GAN's decoder (see redrawn)"

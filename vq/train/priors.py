@@ -72,6 +72,7 @@ class PriorRecipe:
         described = {"codebook_size": codec.codebook_size, "codebook_sha256": fingerprint(codec), "grid": list(grid)}
         self.spec, self.codec, self.unigram = spec, codec, unigram
         self.model = spec.model(**described | spec.config)
+        self.model.begin(cast(Tensor, codec.codebook).cpu())
         hidden, rest = split_parameters(cast(Any, self.model))
         self.muon = Muon(hidden, spec.muon_lr)
         self.adam = torch.optim.AdamW(rest, spec.lr, spec.betas, weight_decay=0.0)
@@ -85,15 +86,14 @@ class PriorRecipe:
 
     def prepare(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
-        self.net, self.muon, self.adam = prepare(accelerator, self.ema, self.model, self.muon, self.adam)
+        _, self.muon, self.adam = prepare(accelerator, self.ema, self.model, self.muon, self.adam)
         accelerator.register_for_checkpointing(self.ema, self.best)
 
     def step(self, x: Tensor, progress: float) -> dict[str, Tensor]:
         """x: tokens (B,h,w) int64."""
         noisy = corrupt(x, self.spec.keep, self.model.codebook_size)
         with self.accelerator.autocast():
-            logits = self.net(noisy)
-        nats = F.cross_entropy(logits.float().flatten(0, 2), x.flatten())
+            nats = self.model.nats(noisy, x)
         rate = cosine(progress)
         descend(self.accelerator, nats, (self.muon, self.spec.muon_lr * rate), (self.adam, self.spec.lr * rate))
         self.ema.step(self.model.parameters())
