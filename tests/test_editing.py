@@ -154,6 +154,17 @@ def test_nearest_is_ordered_by_distance_and_starts_with_itself():
     assert np.array_equal(editing.drift(tokens, everywhere, CODEBOOK, 2), second[tokens])
 
 
+@pytest.mark.parametrize("count", [0, 1, 4, 29, 30])
+def test_nearest_is_the_start_of_the_stable_order_however_many_codes_lie_equally_far(count):
+    codes = np.random.default_rng(0).integers(0, 3, (30, 2)).astype(np.float32)
+    whole = [row.argsort(kind="stable") for part in editing._distances(codes, np.arange(30)) for row in part]
+    assert np.array_equal(editing.nearest(codes, np.arange(30), count), np.array(whole)[:, : count + 1])
+    if count < 30:
+        tokens = np.arange(64).reshape(8, 8) % 30
+        drifted = editing.drift(tokens, np.ones((8, 8), bool), codes, count)
+        assert np.array_equal(drifted, np.array(whole)[tokens, count])
+
+
 def test_replace_and_set():
     tokens = np.arange(64).reshape(8, 8) % 3
     everywhere = np.ones((8, 8), bool)

@@ -1,5 +1,6 @@
 """The report on what is shipped, drawn from the bundled weights over a handful of pictures."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,14 +8,16 @@ import pytest
 import tiny
 import torch
 
-from vq.catalogue import CODECS
+from vq.catalogue import CODECS, WEIGHTS
 from vq.evaluate.codec import evaluate
 from vq.evaluate.prior import evaluate_prior
 from vq.evaluate.reference import Reference
+from vq.hub import load
 from vq.models.squeezenet import SqueezeNet
 from vq.report import measure
 from vq.report.__main__ import SIZE, main
 from vq.report.page import goals, page
+from vq.train.card import card
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +110,9 @@ def test_too_few_samples_are_refused_at_the_start(capsys: pytest.CaptureFixture[
     words = ["--cats", "none", "--photos", "none", "--perceptual", "none", "--samples", str(measure.COLUMNS - 1)]
     assert main(words) == 2
     assert capsys.readouterr().err == "error: --samples: expected 10 or more, a row of a sheet, got 9\n"
+
+
+@pytest.mark.parametrize("name", ["vqvae", "vqgan"])
+def test_the_card_of_bundled_weights_can_be_written_again(name: str) -> None:
+    record = json.loads((WEIGHTS / name / "training.json").read_text())
+    assert f"becomes one of {load(name).codebook_size:,} tokens. " in card(record, {})

@@ -335,3 +335,15 @@ def test_gaussian_priors_refuse_what_does_not_fit():
         GaussianPrior.normal("vae", 3).sample(0)
     with pytest.raises(ValueError, match="temperature"):
         GaussianPrior.normal("vae", 3).sample(1, temperature=-1)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 6.0])
+@pytest.mark.parametrize("top_p", [0.1, 0.9, 0.99])
+def test_the_nucleus_of_many_tokens_is_what_sorting_all_of_them_gives(spread, top_p):
+    logits = spread * torch.randn(4, 600, generator=torch.Generator().manual_seed(0))
+    p, kept = logits.softmax(1).double(), sampling.probabilities(logits, Options(top_p=top_p))
+    ordered, places = p.sort(dim=1, descending=True, stable=True)
+    count = (ordered.cumsum(1) - ordered < top_p).sum(1)
+    for row, some, n, place in zip(p, kept, count.tolist(), places, strict=True):
+        want = torch.zeros_like(row).index_copy(0, place[:n], row[place[:n]])
+        torch.testing.assert_close(some, want / want.sum())

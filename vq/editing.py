@@ -5,7 +5,7 @@ a new grid and touches no cell outside its selection. An edit may also come as d
 browser or an endpoint: see `apply`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -127,19 +127,41 @@ def drift(tokens: Grid, mask: Mask, codebook_KD: NDArray[np.float32], distance: 
         return tokens.copy()
     codes, where = np.unique(tokens[mask], return_inverse=True)
     out = tokens.copy()
-    out[mask] = nearest(codebook_KD, codes, distance)[where, distance]
+    parts = [_at_rank(part, distance) for part in _distances(codebook_KD, codes)]
+    out[mask] = np.concatenate(parts)[where]
     return out
 
 
 def nearest(codebook_KD: NDArray[np.float32], codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """(n,count + 1): each code and its `count` nearest others, nearest first; the lower index wins a tie."""
+    return np.concatenate([_first(part, count + 1) for part in _distances(codebook_KD, codes)])
+
+
+def _distances(codebook_KD: NDArray[np.float32], codes: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+    """(n,K), a few codes at a time: squared distances to all codes, up to a constant a row; -inf to the code itself."""
     squares = (codebook_KD**2).sum(1)
-    parts = []
     for part in np.split(codes, range(_PART, len(codes), _PART)):
         distances = squares - 2 * codebook_KD[part] @ codebook_KD.T
         distances[np.arange(len(part)), part] = -np.inf  # codes may coincide: each is its own nearest
-        parts.append(distances.argsort(1, kind="stable")[:, : count + 1])
-    return np.concatenate(parts)
+        yield distances
+
+
+def _at_rank(distances_nK: NDArray[np.float32], rank: int) -> NDArray[np.int64]:
+    """(n,): the place of number `rank` in each row's stable order, without sorting: with thousands of codes that is
+    what would take the time."""
+    value = np.partition(distances_nK, rank, axis=1)[:, rank, None]
+    equal = distances_nK == value
+    return (equal.cumsum(1) > rank - (distances_nK < value).sum(1, keepdims=True)).argmax(1)
+
+
+def _first(distances_nK: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """(n,count): the first places of each row's stable order, in that order."""
+    last = _at_rank(distances_nK, min(count, distances_nK.shape[1]) - 1)[:, None]
+    value, places = np.take_along_axis(distances_nK, last, 1), np.arange(distances_nK.shape[1])
+    chosen = (distances_nK < value) | ((distances_nK == value) & (places <= last))
+    few = np.nonzero(chosen)[1].reshape(len(distances_nK), -1)
+    order = np.take_along_axis(distances_nK, few, 1).argsort(1, kind="stable")
+    return np.take_along_axis(few, order, 1)
 
 
 def bounding_box(mask: Mask) -> tuple[slice, slice]:

@@ -26,7 +26,7 @@ from vq.models.layers import zeroed
 from vq.prior import Prior
 from vq.sampling import Options
 
-PART = 256  # cells whose logits a training step holds at a time
+PART = 256  # cells whose logits a training step computes at a time
 
 
 def code_features(codes_KD: Tensor, width: int) -> Tensor:
@@ -130,8 +130,8 @@ class PixelCNN(Prior):
         return left.permute(0, 2, 3, 1)
 
     def nats(self, read_Bhw: Tensor, tokens_Bhw: Tensor) -> Tensor:
-        """See `Prior.nats`. The logits come a few cells at a time: with thousands of codes, all of them at once would
-        go through the memory instead of the caches, at a third of the speed."""
+        """See `Prior.nats`. The logits are computed a few cells at a time, which saves time, not memory: with thousands
+        of codes, every operation on all of them would go through the memory instead of the caches."""
         parts = zip(self.features(read_Bhw).flatten(0, 2).split(PART), tokens_Bhw.flatten().split(PART), strict=True)
         sums = [F.cross_entropy(self.logits(features).float(), tokens, reduction="sum") for features, tokens in parts]
         return torch.stack(sums).sum() / tokens_Bhw.numel()

@@ -130,7 +130,7 @@ class Desk:
     def _show(
         self, old: Editor | None, begun: Begun, second: Any, donor: Any, extras: tuple[Entry, ...], picture: Any
     ) -> Shown:
-        """The page with a new editor; the browser asks for the atlas, since that may take a second."""
+        """The page with a new editor; the browser asks for the atlas, since that may take some seconds."""
         codec = self.studio.load(begun.entry.name)
         editor = self._editor(old, begun)
         editor = replace(editor, donor=self._donor(codec, editor, second, donor))

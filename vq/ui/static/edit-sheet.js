@@ -29,6 +29,7 @@ function sheet(label, { choose, chosen, shade = () => "patches", colourOf, marks
   });
   canvas.addEventListener("focus", () => {
     if (store.book && chosen() != null) place = store.place[chosen()];
+    if (store.book) reveal(place);
     draw();
   });
   canvas.addEventListener("blur", () => draw());
@@ -42,7 +43,7 @@ function sheet(label, { choose, chosen, shade = () => "patches", colourOf, marks
   }
 
   // Thousands of patches: drawn only when something about them has changed.
-  let drawn = "", shown = null;
+  let drawn = "", shown = "";
   function draw() {
     if (!store.sheet) return;
     canvas.style.setProperty("--columns", columns());
@@ -69,7 +70,9 @@ function sheet(label, { choose, chosen, shade = () => "patches", colourOf, marks
     for (const code of marks()) ring(store.place[code], "#ffb454");
     if (chosen() != null) ring(store.place[chosen()], "#fff");
     if (focus) ring(place, "#5ad1d8");
-    if (chosen() != null && shown !== chosen() && canvas.clientWidth) reveal(store.place[(shown = chosen())]);
+    const where = [store.start.codec, canvas.clientWidth, chosen()].join();
+    if (chosen() != null && shown !== where && canvas.clientWidth) reveal(store.place[chosen()]);
+    shown = where;
   }
   parts.push(draw);
   return h("div.vq-sheet-window", {}, holder, says);
