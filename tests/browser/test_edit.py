@@ -525,6 +525,14 @@ def test_thousands_of_codes_are_large_enough_to_hit(browser, load, load_prior, s
             expect(page.locator(f"{ROOT} [data-figure='changed']")).not_to_have_attribute("data-value", "0")
             idle(page)
             assert set(np.ravel(saved(page)["tokens"])) == {book.codes[1235]}
+            # Far from the code in hand, what is pressed is what is taken: coming into focus scrolls nothing.
+            palette(page, int(book.codes[2499]))
+            window.evaluate("w => w.scrollTo(0, 0)")
+            window.scroll_into_view_if_needed()
+            box = window.bounding_box()
+            page.mouse.click(box["x"] + 2.5 * side, box["y"] + 2.5 * side)
+            idle(page)
+            assert set(np.ravel(saved(page)["tokens"])) == {book.codes[2 * book.columns + 2]}
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     finally:
         app.close()

@@ -29,7 +29,8 @@ function sheet(label, { choose, chosen, shade = () => "patches", colourOf, marks
   });
   canvas.addEventListener("focus", () => {
     if (store.book && chosen() != null) place = store.place[chosen()];
-    if (store.book) reveal(place);
+    // A press of the pointer focuses too: what lies under it must not move away before it is lifted.
+    if (store.book && canvas.matches(":focus-visible")) reveal(place);
     draw();
   });
   canvas.addEventListener("blur", () => draw());
