@@ -95,8 +95,6 @@ def test_rates_are_those_of_the_codecs(tmp_path: Path) -> None:
 
 
 def test_parameters_are_counted_in_the_files() -> None:
-    from vq.hub import load
-
     for name, entry in CODECS.items():
         assert measure.parameters(entry.folder) == sum(p.numel() for p in load(name).parameters())
 

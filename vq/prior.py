@@ -8,7 +8,6 @@ from collections.abc import Generator, Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from torch import Tensor
 
@@ -36,7 +35,7 @@ class Prior(ModelMixin, ConfigMixin):
 
     def nats(self, read_Bhw: Tensor, tokens_Bhw: Tensor) -> Tensor:
         """The mean cross-entropy (scalar) of tokens, each given those of `read` that stand before it; both (B,h,w)."""
-        return F.cross_entropy(self.forward(read_Bhw).float().flatten(0, 2), tokens_Bhw.flatten())
+        return sampling.nats_of(self.forward(read_Bhw), tokens_Bhw).mean()
 
     def start(self, n: int) -> Steps:
         """n empty grids, to be fed token by token."""

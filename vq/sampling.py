@@ -232,13 +232,14 @@ def surprisal(network: Network, tokens_nhw: Tensor) -> Tensor:
     check_grids(network, tokens_nhw)
     batch = max(1, LOGITS // (tokens_nhw[0].numel() * network.codebook_size))
     with torch.inference_mode():
-        parts = [_nats(network(part).cpu(), part) for part in tokens_nhw.split(batch)]
+        parts = [nats_of(network(part).cpu(), part) for part in tokens_nhw.split(batch)]
     return torch.cat(parts).clone()
 
 
-def _nats(logits_BhwK: Tensor, tokens_Bhw: Tensor) -> Tensor:
-    nats = torch.nn.functional.cross_entropy(logits_BhwK.float().flatten(0, 2), tokens_Bhw.flatten(), reduction="none")
-    return nats.view_as(tokens_Bhw)
+def nats_of(logits_BhwK: Tensor, tokens_Bhw: Tensor) -> Tensor:
+    """(B,h,w) float32: -log p of every token under its logits."""
+    flat = torch.nn.functional.cross_entropy(logits_BhwK.float().flatten(0, 2), tokens_Bhw.flatten(), reduction="none")
+    return flat.view_as(tokens_Bhw)
 
 
 def check_grids(network: Network, tokens_nhw: Tensor) -> None:
