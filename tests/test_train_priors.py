@@ -15,7 +15,7 @@ from vq.hub import load
 from vq.models.pixelcnn import PixelCNN
 from vq.models.transformer import Transformer
 from vq.models.vqvae import VQVAE
-from vq.train import priors
+from vq.train import augment, priors
 from vq.train.__main__ import main
 from vq.train.loop import Trainer
 from vq.train.muon import Muon, orthogonal
@@ -93,14 +93,15 @@ def test_tokens_are_those_of_the_codec_and_of_mirror_images(codec_folder, pictur
     assert torch.equal(sets["val"][:, 1].long(), codec.encode(x.flip(3)).tokens)
 
 
-def test_shifted_pictures_are_encoded_too(codec_folder, pictures, tmp_path):
+@pytest.mark.parametrize("change", ["shifts", "tints"])
+def test_changed_pictures_are_encoded_too(codec_folder, pictures, tmp_path, change):
     codec, cache = load(codec_folder), tmp_path / "tokens.safetensors"
     plain = priors.token_sets(codec, [str(pictures)], cache)
-    more = priors.token_sets(codec, [str(pictures)], cache, shifts=3)
+    more = priors.token_sets(codec, [str(pictures)], cache, **{change: 3})
     assert more["train"].shape == (10, 8, 4, 4) and more["val"].shape == plain["val"].shape
     assert torch.equal(more["train"][:, :2], plain["train"]) and torch.equal(more["val"], plain["val"])
     assert len(more["train"][0].unique(dim=0)) > 2
-    assert torch.equal(priors.token_sets(codec, [str(pictures)], cache, shifts=3)["train"], more["train"])
+    assert torch.equal(priors.token_sets(codec, [str(pictures)], cache, **{change: 3})["train"], more["train"])
 
 
 def test_listed_pictures_are_not_learnt(codec_folder, pictures, tmp_path):
@@ -115,10 +116,23 @@ def test_listed_pictures_are_not_learnt(codec_folder, pictures, tmp_path):
 @pytest.mark.parametrize(("dy", "dx"), [(2, 0), (-2, 1), (0, -3), (0, 0)])
 def test_a_shift_moves_the_picture(dy, dx):
     x = torch.rand(1, 3, 8, 8)
-    y = priors.shifted(x, dy, dx)
+    y = augment.shifted(x, dy, dx)
     inner = slice(3, 5)
     assert y.shape == x.shape
     assert torch.equal(y[..., inner, inner], x[..., 3 - dy : 5 - dy, 3 - dx : 5 - dx])
+
+
+def test_a_tint_changes_light_and_nothing_else():
+    x = torch.rand(400, 3, 6, 6) * 1.2 - 0.6
+    y = augment.tinted(x, torch.Generator().manual_seed(0))
+    assert torch.equal(y, augment.tinted(x, torch.Generator().manual_seed(0)))
+    assert y.shape == x.shape and y.abs().max() <= 1 and len((y - x).flatten(1).mean(1).unique()) == 400
+    # Pixel by pixel: what is equal stays equal, and a brighter grey stays the brighter one.
+    same = augment.tinted(torch.full_like(x, 0.2), torch.Generator().manual_seed(0))
+    assert torch.equal(same, same[..., :1, :1].expand_as(same))
+    steps = torch.linspace(-0.6, 0.6, 6).expand(400, 3, 6, 6)
+    assert (augment.tinted(steps, torch.Generator().manual_seed(0)).diff(dim=3) >= 0).all()
+    assert abs(y.mean() - x.mean()) < 0.05
 
 
 def test_the_cache_is_used_and_belongs_to_codec_and_pictures(codec_folder, pictures, tmp_path, monkeypatch):
@@ -126,7 +140,7 @@ def test_the_cache_is_used_and_belongs_to_codec_and_pictures(codec_folder, pictu
     first = priors.token_sets(codec, [str(pictures)], cache)
     encoded = []
     encode = priors._encode_all
-    monkeypatch.setattr(priors, "_encode_all", lambda *a: encoded.append(1) or encode(*a))
+    monkeypatch.setattr(priors, "_encode_all", lambda *a, **k: encoded.append(1) or encode(*a, **k))
     again = priors.token_sets(codec, [str(pictures)], cache)
     assert not encoded
     assert all(torch.equal(first[k], again[k]) for k in first)

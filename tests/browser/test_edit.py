@@ -527,6 +527,7 @@ def test_thousands_of_codes_are_large_enough_to_hit(browser, load, load_prior, s
             assert set(np.ravel(saved(page)["tokens"])) == {book.codes[1235]}
             # Far from the code in hand, what is pressed is what is taken: coming into focus scrolls nothing.
             palette(page, int(book.codes[2499]))
+            frames(page)
             window.evaluate("w => w.scrollTo(0, 0)")
             window.scroll_into_view_if_needed()
             box = window.bounding_box()

@@ -110,7 +110,8 @@ def _prior(args: argparse.Namespace) -> tuple[Trainer, Finish]:
     accelerator, precision = make_accelerator(args.device, args.precision, spec.batch)
     # First of all, then the first of each machine, whose disk may be its own.
     with accelerator.main_process_first(), accelerator.local_main_process_first():
-        tokens = priors.token_sets(codec, sources, args.out / "tokens.safetensors", spec.shifts, _left_out(args))
+        cache = args.out / "tokens.safetensors"
+        tokens = priors.token_sets(codec, sources, cache, spec.shifts, spec.tints, _left_out(args))
     train_tokens, held_out = tokens["train"].flatten(0, 1), tokens["val"][:, 0].long()
     set_seed(args.seed)  # the network starts the same, whether the tokens were encoded now or before
     unigram = priors.unigram_entropy(held_out, codec.codebook_size)

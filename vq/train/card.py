@@ -28,7 +28,7 @@ _PRIOR_LIMITS = [
 # The fields of the recipe that play a part in training a model.
 _EVERY = ("batch", "lr", "betas", "ema")
 _QUANTISED = ("l1", "log_mse", "perceptual", "freeze_tokens", "restart_every", "restart_below", "ema_codebook")
-_PRIOR = ("muon_lr", "keep", "shifts")
+_PRIOR = ("muon_lr", "keep", "shifts", "tints")
 _RECIPES: dict[str, tuple[str, ...]] = {
     "ae": ("linear_scale",),
     "vae": ("linear_scale", "kl"),

@@ -3,7 +3,8 @@
     python -m vq.train transformer --codec vqgan --data PATH --out RUN
 
 The codec turns every training picture and its mirror image into tokens once; RUN/tokens.safetensors keeps them. With
-`shifts`, so are versions moved by a few pixels: the grid falls elsewhere on the picture, and most tokens change.
+`shifts`, so are versions moved by a few pixels, with `tints`, versions in other light (see `augment`): most tokens
+change.
 Training follows Esser et al. 2021 (arXiv:2012.09841) and its public implementations: a Bernoulli mask replaces some of
 the indices by random ones, and the network predicts the unmodified sequence from the modified one.
 """
@@ -17,7 +18,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from PIL import Image
@@ -31,6 +31,7 @@ from vq.image import sheet
 from vq.models.pixelcnn import PixelCNN
 from vq.models.transformer import Transformer
 from vq.prior import Prior
+from vq.train.augment import views
 from vq.train.data import DataError, PictureSet
 from vq.train.loop import copy_weights, cosine, descend
 from vq.train.muon import Muon
@@ -45,7 +46,7 @@ class PriorSpec:
 
     lr: AdamW's, for everything but the matrices (and kernels) of hidden layers; muon_lr: Muon's, for those.
     keep: the share of input indices left as they are; the others are replaced by random ones.
-    shifts: how many shifted versions of each training picture are encoded beside the picture itself.
+    shifts, tints: how many shifted and how many tinted versions of each training picture are encoded beside it.
     """
 
     model: type[Prior]
@@ -57,6 +58,7 @@ class PriorSpec:
     ema: float = 0.995
     keep: float = 0.95
     shifts: int = 0
+    tints: int = 0
 
 
 SPECS: dict[str, PriorSpec] = {
@@ -179,25 +181,31 @@ class TokenBatches:
 
 
 def token_sets(
-    codec: Codec, sources: Sequence[str], cache: Path, shifts: int = 0, left_out: Collection[str] = ()
+    codec: Codec,
+    sources: Sequence[str],
+    cache: Path,
+    shifts: int = 0,
+    tints: int = 0,
+    left_out: Collection[str] = (),
 ) -> dict[str, Tensor]:
-    """Tokens of both splits, {"train": (N,2+2*shifts,h,w), "val": (M,2,h,w)} int32.
+    """Tokens of both splits, {"train": (N,2+2*(shifts+tints),h,w), "val": (M,2,h,w)} int32.
 
-    Each picture and its mirror image; in "train" then as many pairs of shifted ones. Read from `cache` if that was made
-    by the same codec from the same pictures with as many shifts, else encoded and written there. left_out: names of
-    pictures not to train on.
+    Each picture and its mirror image; in "train" then as many pairs of shifted, then of tinted ones. Read from `cache`
+    if that was made by the same codec from the same pictures with as many of both, else encoded and written there.
+    left_out: names of pictures not to train on.
     """
     pictures = {
         "train": [PictureSet(path, "train", left_out) for path in sources],
         "val": [PictureSet(path, "val") for path in sources],
     }
-    origin = _origin(codec, pictures) | ({"shifts": str(shifts)} if shifts else {})
+    more = {"shifts": shifts, "tints": tints}
+    origin = _origin(codec, pictures) | {name: str(n) for name, n in more.items() if n}
     if cache.is_file():
         with safe_open(cache, "pt") as file:
             if file.metadata() == origin:
                 return {split: file.get_tensor(split) for split in pictures}
     tokens = {
-        split: torch.cat([_encode_all(codec, s, shifts if split == "train" else 0) for s in sets])
+        split: torch.cat([_encode_all(codec, s, **(more if split == "train" else {})) for s in sets])
         for split, sets in pictures.items()
     }
     cache.parent.mkdir(parents=True, exist_ok=True)
@@ -219,10 +227,11 @@ def _origin(codec: Codec, pictures: dict[str, list[PictureSet]]) -> dict[str, st
 
 
 @torch.inference_mode()
-def _encode_all(codec: Codec, pictures: PictureSet, shifts: int = 0, batch: int = 64) -> Tensor:
-    """(N,2+2*shifts,h,w) int32: the tokens of every readable picture and its mirror image, then those of shifted ones.
+def _encode_all(codec: Codec, pictures: PictureSet, shifts: int = 0, tints: int = 0, batch: int = 64) -> Tensor:
+    """(N,2+2*(shifts+tints),h,w) int32: tokens of every readable picture and its mirror image, then of changed ones.
 
-    Shifts are drawn uniformly from a fixed seed, up to half a cell each way, anew for every batch.
+    The changes are drawn from a fixed seed: shifts anew for every batch, up to half a cell each way, tints for every
+    picture.
     """
     size, parts = cast(int, codec.image_size), []
     reach, generator = cast(int, codec.factor) // 2, torch.Generator().manual_seed(0)
@@ -231,20 +240,11 @@ def _encode_all(codec: Codec, pictures: PictureSet, shifts: int = 0, batch: int 
         for start in range(0, len(pictures), batch):
             x, ahead = ahead.result(), pool.submit(pictures.tensors, size, batch, start + batch)
             if len(x):
-                by = torch.randint(-reach, reach + 1, (shifts, 2), generator=generator).tolist()
-                views = [x, *(shifted(x, dy, dx) for dy, dx in by)]
-                parts.append(torch.stack([_tokens(codec, v) for x in views for v in (x, x.flip(3))], 1))
+                changed = views(x, shifts, tints, reach, generator)
+                parts.append(torch.stack([_tokens(codec, v) for y in changed for v in (y, y.flip(3))], 1))
     if not parts:
         raise DataError(f"{pictures.path}: no readable pictures in '{pictures.split}'")
     return torch.cat(parts)
-
-
-def shifted(x_B3HW: Tensor, dy: int, dx: int) -> Tensor:
-    """Pictures moved down by dy and right by dx pixels; what leaves no picture behind is filled by reflection."""
-    pad = max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0)
-    height, width = x_B3HW.shape[-2:]
-    top, left = max(-dy, 0), max(-dx, 0)
-    return F.pad(x_B3HW, pad, mode="reflect")[..., top : top + height, left : left + width]
 
 
 def _tokens(codec: Codec, x: Tensor) -> Tensor:
