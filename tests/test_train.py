@@ -178,6 +178,13 @@ def test_stored_weights_are_the_averaged_ones(finished: dict[str, Path]) -> None
     assert all(torch.equal(a.to(export.STORED).float(), p) for a, p in zip(average, stored, strict=True))
 
 
+def test_weights_do_not_tell_the_folder_they_were_read_from(tmp_path: Path) -> None:
+    export.store(tiny.model("vqvae"), tmp_path / "first")
+    export.store(VQVAE.from_pretrained(tmp_path / "first"), tmp_path / "second")
+    first, second = ((tmp_path / name / "config.json").read_text() for name in ("first", "second"))
+    assert first == second and str(tmp_path) not in second
+
+
 def test_a_vq_gan_is_measured_against_itself_before_its_adversary(finished: dict[str, Path]) -> None:
     folder = finished["vqgan"]
     record = json.loads((folder / "training.json").read_text())

@@ -179,12 +179,21 @@ def _cell(figures: Figures, key: str, form: str) -> str:
 
 def _adversary(codecs: Codecs, records: Records) -> str:
     before, after = before_adversary(records), codecs["vqgan"]["cats"]["frechet"]
+    real = codecs["vqgan"]["cats"]["frechet_real"]
     if not before:
         return ""
+    # A distance between finite samples has a floor, that of real pictures (Chong & Forsyth 2020, arXiv:1911.07023).
+    floor = (
+        f" Photographs themselves are at {real:,.0f}, {real / before:.2f} times the former: less can't be reached. "
+        f"Above that floor {after - real:,.0f} are left of {before - real:,.0f}, "
+        f"{(after - real) / (before - real):.2f} times."
+        if real < min(before, after)
+        else ""
+    )
     return (
         f"Fréchet distance of the VQ-GAN's reconstructions before its adversary was switched on: {before:,.0f}; after: "
         f"{after:,.0f}, {after / before:.2f} times. (The earlier state isn't shipped; its figures stand in "
-        "`vqgan/training.json`.)"
+        f"`vqgan/training.json`.){floor}"
     )
 
 

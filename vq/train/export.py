@@ -89,6 +89,9 @@ def store(model: nn.Module, folder: Path) -> None:
     if bad:
         raise ValueError(f"{bad[0]}: not finite in half precision; the run has diverged")
     half.save_pretrained(folder, max_shard_size="9MB")
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("_name_or_path", None)  # of the folder a model was read from
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def measure(codec: Codec, path: str, perceptual: SqueezeNet | None) -> Figures:
