@@ -111,6 +111,11 @@ def test_edit_applies_in_order_and_resamples(load, load_prior):
     many = [{"op": "resample", "cells": cells, "seed": i} for i in range(tasks.RESAMPLES + 1)]
     with pytest.raises(EditError, match="At most 8 of the edits"):
         tasks.edit(codec, "vqvae", tokens.tolist(), many, load_prior)
+    whole = [{"op": "nearest", "distance": 1}] * (tasks.NEARESTS // tokens.size)
+    tasks.edit(codec, "vqvae", tokens.tolist(), whole, load_prior)
+    few = {"op": "nearest", "distance": 1, "cells": cells}
+    with pytest.raises(EditError, match="at most 131072 cells together"):
+        tasks.edit(codec, "vqvae", tokens.tolist(), [*whole, few], load_prior)
     with pytest.raises(EditError, match=r"op must be one of .*transplant, resample\.$"):
         tasks.edit(codec, "vqvae", tokens.tolist(), [{"op": "choose", "index": 0}], load_prior)
     with pytest.raises(EditError, match="No prior"):

@@ -34,6 +34,10 @@ ERRORS: dict[str, tuple[str, str]] = {
     "offer": ("There is no variant to choose.", "没有可选的方案。"),
     "edits": ("The edits must be a list of at most {most}.", "编辑须为列表，且不超过 {most} 个。"),
     "resamples": ("At most {most} of the edits may be resample.", "其中 resample 不得超过 {most} 个。"),
+    "nearests": (
+        "The nearest edits of one request may cover at most {most} cells together.",
+        "一次请求中的 nearest 合计不得超过 {most} 个单元格。",
+    ),
     "prior": (
         "No prior fits this codec and grid, so resample is not available.",
         "没有适合此编码器和网格的先验，因此不能使用 resample。",

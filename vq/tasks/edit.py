@@ -28,6 +28,7 @@ NEAREST = 8  # codes that the atlas names beside one
 VARIANTS = 4
 CANDIDATES = 16  # drawn, of which the likeliest are shown
 EDITS, RESAMPLES = 1000, 8  # in one call; the prior takes seconds
+NEARESTS = 2**17  # cells in one call: with 8,192 codes, as many take some 20 seconds
 RESAMPLE = "resample"
 OPERATIONS = (*(name for name in editing.OPERATIONS if name != "choose"), RESAMPLE)  # of `edit`
 
@@ -100,6 +101,9 @@ def edit(codec: Codec, name: str, tokens: Any, edits: Any, load_prior: LoadPrior
         raise EditError("op", names=", ".join(OPERATIONS))
     if operations.count(RESAMPLE) > RESAMPLES:
         raise EditError("resamples", most=RESAMPLES)
+    cells = [change.get("cells") for change in edits if change["op"] == "nearest"]
+    if sum(len(some) if isinstance(some, list) else grid.size for some in cells) > NEARESTS:
+        raise EditError("nearests", most=NEARESTS)
     for operation, change in zip(operations, edits, strict=True):
         if operation == RESAMPLE:
             grid = _resample(codec, name, grid, change, load_prior)
