@@ -1,6 +1,8 @@
 """The tasks behind the Edit tokens tab: tokens there and back, the prior, the atlas; the endpoints; the handlers."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import gradio as gr
 import numpy as np
@@ -156,6 +158,20 @@ def test_the_book_follows_the_statistics(load):
     tile = book.sheet.crop((column * 4, row * 4, column * 4 + 4, row * 4 + 4))
     assert tile.tobytes() == to_picture(tiles[5]).tobytes()
     assert tasks.book(load("vqvae"), None).counts is None
+
+
+def test_visitors_who_come_together_wait_for_one_atlas(studio, monkeypatch):
+    desk, real, began = Desk(studio), tasks.book, []
+
+    def slow(*arguments):
+        began.append(arguments)
+        time.sleep(0.2)
+        return real(*arguments)
+
+    monkeypatch.setattr(tasks, "book", slow)
+    with ThreadPoolExecutor(4) as pool:
+        atlases = list(pool.map(desk.book, ["vqvae"] * 4))
+    assert len(began) == 1 and len(set(atlases)) == 1
 
 
 # What the page's handlers do with what a browser sends.

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from threading import Lock
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -78,7 +79,8 @@ class Desk:
 
     def __init__(self, studio: Studio):
         self.studio = studio
-        self.book = lru_cache(BOOKS)(self._book)
+        self._books = lru_cache(BOOKS)(self._book)
+        self._turns: dict[str, Lock] = {}
 
     # Something to edit.
 
@@ -198,6 +200,11 @@ class Desk:
         value |= {"factor": codec.factor, "codes": codec.codebook_size, "original": original}
         value |= {"restored": editor.history.undos + editor.history.redos > 0, "before": before}
         return value | {"prior": prior}
+
+    def book(self, name: str) -> str:
+        """A codec's atlas for the page, packed; of several visitors who ask at once, one waits for the other's."""
+        with self._turns.setdefault(name, Lock()):
+            return self._books(name)
 
     def _book(self, name: str) -> str:
         b = tasks.book(self.studio.load(name), (self.studio.statistics(name) or {}).get("counts"))
