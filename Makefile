@@ -1,5 +1,5 @@
 # make run    install what the app needs into .venv (once) and serve it; PORT=8000 or ARGS="--port 8000"
-# make test   install what the tests need too (Chromium included) and run them
+# make test   install what the tests need too (Chromium included) and run them; TESTS=tests/test_app.py, WORKERS=0
 # make torture  all bad uploads and nonsense for every endpoint that the tests can make; make test takes a draw of them
 # make check  lint, format, types, and known vulnerabilities of what is installed
 # make space OUT=dir   collect what a Hugging Face Space needs and check it; VQ_WEIGHTS=org/prefix, ZEROGPU=1
@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 TESTS ?= tests
+WORKERS ?= 2
 
 .PHONY: run test torture check space report clean
 
@@ -17,7 +18,7 @@ run: $(VENV)/.run
 
 test: $(VENV)/.test
 	@sh tests/chromium.sh $(BIN)
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(TESTS)
 
 torture: $(VENV)/.test
 	@VQ_TORTURE=1 $(BIN)/python -m pytest tests/test_corpus.py tests/test_fuzz.py tests/test_faults.py tests/test_limits.py

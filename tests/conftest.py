@@ -6,6 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# Several processes with a thread for every core each wait for one another.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, share)))
 
 import pytest
 import torch

@@ -65,7 +65,8 @@ def begun(page: "Page", after: int) -> None:
 def choose(page: "Page", name: str, value: object) -> None:
     """One of the choices that begin anew: vq-edit-codec or vq-edit-size."""
     before = session(page)
-    page.locator(f'input[name="{name}"][value="{value}"]').check(force=True)
+    # Not `check`: a fast answer replaces the very choices that it would look at.
+    page.locator(f'input[name="{name}"][value="{value}"]').click(force=True)
     begun(page, before)
 
 
