@@ -1,11 +1,15 @@
 """Tiny codecs with random weights, and the page over them: what a test needs when training isn't the point."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# A page that ends removes its files; those of another process, named by what is in them, may be the same.
+os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="vq-tests-")
 # Several processes with a thread for every core each wait for one another.
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
@@ -22,7 +26,12 @@ from vq.codec import Codec
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+FILES = os.environ["GRADIO_TEMP_DIR"]
 NAMES = ("ae", "vae", "vqvae", "vqgan")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(FILES, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -160,6 +160,17 @@ def test_the_book_follows_the_statistics(load):
     assert tasks.book(load("vqvae"), None).counts is None
 
 
+def test_a_message_cannot_hold_the_queue_for_minutes(studio):
+    desk = Desk(studio)
+    _, _, editor = begun(desk, size=256)
+    change = {"op": "nearest", "distance": 1}
+    most = tasks.NEARESTS // editor.tokens.size
+    live, _ = edited(desk, editor, {"session": 1, "request": 1, "edits": [change] * most})
+    assert live["undos"] > 0
+    with pytest.raises(gr.Error, match="at most 131072 cells together"):
+        desk.edit(editor, {"session": 1, "request": 2, "edits": [change, {"op": "undo"}] * (most + 1)})
+
+
 def test_visitors_who_come_together_wait_for_one_atlas(studio, monkeypatch):
     desk, real, began = Desk(studio), tasks.book, []
 

@@ -101,6 +101,8 @@ def test_changed_pictures_are_encoded_too(codec_folder, pictures, tmp_path, chan
     assert more["train"].shape == (10, 8, 4, 4) and more["val"].shape == plain["val"].shape
     assert torch.equal(more["train"][:, :2], plain["train"]) and torch.equal(more["val"], plain["val"])
     assert len(more["train"][0].unique(dim=0)) > 2
+    other = priors.token_sets(codec, [str(pictures)], cache, **{"tints" if change == "shifts" else "shifts": 3})
+    assert not torch.equal(other["train"], more["train"])
     assert torch.equal(priors.token_sets(codec, [str(pictures)], cache, **{change: 3})["train"], more["train"])
 
 
@@ -127,12 +129,25 @@ def test_a_tint_changes_light_and_nothing_else():
     y = augment.tinted(x, torch.Generator().manual_seed(0))
     assert torch.equal(y, augment.tinted(x, torch.Generator().manual_seed(0)))
     assert y.shape == x.shape and y.abs().max() <= 1 and len((y - x).flatten(1).mean(1).unique()) == 400
-    # Pixel by pixel: what is equal stays equal, and a brighter grey stays the brighter one.
-    same = augment.tinted(torch.full_like(x, 0.2), torch.Generator().manual_seed(0))
-    assert torch.equal(same, same[..., :1, :1].expand_as(same))
-    steps = torch.linspace(-0.6, 0.6, 6).expand(400, 3, 6, 6)
-    assert (augment.tinted(steps, torch.Generator().manual_seed(0)).diff(dim=3) >= 0).all()
+    # Pixel by pixel: wherever a pixel stands, the same becomes of it, and a brighter grey stays the brighter one.
+    order = torch.randperm(36)
+    moved = augment.tinted(x.flatten(2)[..., order].view_as(x), torch.Generator().manual_seed(0))
+    assert torch.equal(moved.flatten(2), y.flatten(2)[..., order])
+    steps = augment.tinted(torch.linspace(-0.6, 0.6, 6).expand(400, 3, 6, 6), torch.Generator().manual_seed(0))
+    assert (steps.diff(dim=3) >= 0).all()
     assert abs(y.mean() - x.mean()) < 0.05
+
+
+@pytest.mark.parametrize("strength", ["_EXPOSURE", "_BALANCE", "_CONTRAST", "_SATURATION"])
+def test_every_part_of_a_tint_acts_alone(monkeypatch, strength):
+    for name in ("_EXPOSURE", "_BALANCE", "_CONTRAST", "_SATURATION"):
+        monkeypatch.setattr(augment, name, 0.2 if name == strength else 0.0)
+    colours = torch.tensor([[0.2, 0.2, 0.2], [0.5, 0.1, -0.3], [-0.4, -0.4, -0.4]])  # grey, orange, a darker grey
+    y = augment.tinted(colours.T.view(1, 3, 3, 1).repeat(2, 1, 1, 1), torch.Generator().manual_seed(0))
+    assert not torch.allclose(y[0], y[1], atol=1e-3)
+    grey = (y[:, :, [0, 2]] - y[:, :1, [0, 2]]).abs().max() < 1e-6  # what was grey still is
+    untouched = torch.allclose(y[0, :, [0, 2]], y[1, :, [0, 2]], atol=1e-6)
+    assert (bool(grey), untouched) == (strength != "_BALANCE", strength == "_SATURATION")
 
 
 def test_the_cache_is_used_and_belongs_to_codec_and_pictures(codec_folder, pictures, tmp_path, monkeypatch):

@@ -36,7 +36,7 @@ ERRORS: dict[str, tuple[str, str]] = {
     "resamples": ("At most {most} of the edits may be resample.", "其中 resample 不得超过 {most} 个。"),
     "nearests": (
         "The nearest edits of one request may cover at most {most} cells together.",
-        "一次请求中的 nearest 合计不得超过 {most} 个单元格。",
+        "一次请求中，nearest 编辑覆盖的单元格合计不得超过 {most} 个。",
     ),
     "prior": (
         "No prior fits this codec and grid, so resample is not available.",

@@ -113,6 +113,21 @@ def test_drag_a_rectangle_choose_a_code_and_the_picture_follows(page, load):
     assert saved(page)["tokens"] == tokens.tolist()
 
 
+def test_a_burst_of_large_edits_goes_in_several_messages(page):
+    """The server takes no more of them in one."""
+    choose(page, "vq-edit-size", 256)
+    act(page, "all")
+    idle(page)
+    page.evaluate(
+        """() => {
+            const button = document.querySelector('[data-act="nearest"]');
+            for (let i = 0; i < 70; i += 1) button.click();
+        }"""
+    )
+    idle(page)
+    assert page.locator(ROOT).get_attribute("data-undos") == "70"
+
+
 def test_thirty_edits_in_a_burst_arrive_and_undo_restores_the_bytes(page, load):
     tokens = example(load)
     before = shown(page).tobytes()

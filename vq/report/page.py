@@ -179,13 +179,13 @@ def _cell(figures: Figures, key: str, form: str) -> str:
 
 def _adversary(codecs: Codecs, records: Records) -> str:
     before, after = before_adversary(records), codecs["vqgan"]["cats"]["frechet"]
-    real = codecs["vqgan"]["cats"]["frechet_real"]
     if not before:
         return ""
+    real = codecs["vqgan"]["cats"]["frechet_real"]
     # A distance between finite samples has a floor, that of real pictures (Chong & Forsyth 2020, arXiv:1911.07023).
     floor = (
-        f" Photographs themselves are at {real:,.0f}, {real / before:.2f} times the former: less can't be reached. "
-        f"Above that floor {after - real:,.0f} are left of {before - real:,.0f}, "
+        f" A perfect codec would be at {real:,.0f}, {real / before:.2f} times the former: that is what the goals above "
+        f"should be seen against. Above that floor {after - real:,.0f} are left of {before - real:,.0f}, "
         f"{(after - real) / (before - real):.2f} times."
         if real < min(before, after)
         else ""

@@ -101,15 +101,20 @@ def edit(codec: Codec, name: str, tokens: Any, edits: Any, load_prior: LoadPrior
         raise EditError("op", names=", ".join(OPERATIONS))
     if operations.count(RESAMPLE) > RESAMPLES:
         raise EditError("resamples", most=RESAMPLES)
-    cells = [change.get("cells") for change in edits if change["op"] == "nearest"]
-    if sum(len(some) if isinstance(some, list) else grid.size for some in cells) > NEARESTS:
-        raise EditError("nearests", most=NEARESTS)
+    check_nearests(edits, grid)
     for operation, change in zip(operations, edits, strict=True):
         if operation == RESAMPLE:
             grid = _resample(codec, name, grid, change, load_prior)
         else:
             grid = editing.apply(grid, change, Context(table))
     return grid
+
+
+def check_nearests(edits: list[Any], tokens: Grid) -> None:
+    """Raise EditError where the nearest edits of one request cover more cells than NEARESTS together."""
+    some = [change.get("cells") for change in edits if isinstance(change, dict) and change.get("op") == "nearest"]
+    if sum(len(cells) if isinstance(cells, list) else tokens.size for cells in some) > NEARESTS:
+        raise EditError("nearests", most=NEARESTS)
 
 
 def _resample(codec: Codec, name: str, tokens: Grid, change: dict[str, Any], load_prior: LoadPrior) -> Grid:

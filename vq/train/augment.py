@@ -13,7 +13,7 @@ from torch import Tensor
 
 # Luma of ITU-R BT.601, and how far tints go: standard deviations of logarithms, so that up and down are alike.
 _LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-_EXPOSURE, _BALANCE, _CONTRAST, _SATURATION = 0.12, 0.04, 0.1, 0.2
+STRENGTHS = _EXPOSURE, _BALANCE, _CONTRAST, _SATURATION = 0.12, 0.04, 0.1, 0.2
 
 
 def views(x_B3HW: Tensor, shifts: int, tints: int, reach: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -31,7 +31,7 @@ from vq.image import sheet
 from vq.models.pixelcnn import PixelCNN
 from vq.models.transformer import Transformer
 from vq.prior import Prior
-from vq.train.augment import views
+from vq.train.augment import STRENGTHS, views
 from vq.train.data import DataError, PictureSet
 from vq.train.loop import copy_weights, cosine, descend
 from vq.train.muon import Muon
@@ -200,6 +200,8 @@ def token_sets(
     }
     more = {"shifts": shifts, "tints": tints}
     origin = _origin(codec, pictures) | {name: str(n) for name, n in more.items() if n}
+    if tints:
+        origin["strengths"] = str(STRENGTHS)
     if cache.is_file():
         with safe_open(cache, "pt") as file:
             if file.metadata() == origin:

@@ -202,7 +202,7 @@ class Desk:
         return value | {"prior": prior}
 
     def book(self, name: str) -> str:
-        """A codec's atlas for the page, packed; of several visitors who ask at once, one waits for the other's."""
+        """A codec's atlas for the page, packed; visitors of one process who ask at once wait for the first's."""
         with self._turns.setdefault(name, Lock()):
             return self._books(name)
 
@@ -227,6 +227,7 @@ class Desk:
         context = Context(tasks.codebook(codec), editor.donor, editor.offers)
         history = editor.history
         try:
+            tasks.check_nearests(edits, editor.tokens)
             for change in edits:
                 history = step(history, change, context)
         except EditError as error:

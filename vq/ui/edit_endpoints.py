@@ -42,7 +42,8 @@ def build(studio: Studio) -> None:
             edits: applied in order. Each is {"op": name, "cells": [[row, column], ...]} and more; without cells it
                 means the whole grid. set: code. replace: code, by. nearest: distance. shuffle: seed. mirror: axis,
                 "horizontal" or "vertical". paste: tokens (rows, null for holes), row, column. transplant: tokens of
-                the same size. resample: seed; where a prior fits the codec and the grid.
+                the same size. resample: seed; where a prior fits the codec and the grid. At most 1,000, of which 8
+                may be resample; nearest may cover 131,072 cells together.
 
         Returns:
             The tokens after all edits, and the picture they decode to.

@@ -218,10 +218,11 @@ function keep(name, key, make) {
 }
 
 // From a visitor's wish to the server's first answer, which may have to wait for other visitors.
-let hoping, asked = 0;
+let hoping, waking, asked = 0;
 const complaints = () => document.querySelector(".toast-body.error")?.textContent ?? "";
 function hope() {
   rest();
+  clearTimeout(waking);
   asked = performance.now();
   root.dataset.busy = "";
   counter.textContent = t("working");
@@ -244,10 +245,11 @@ window.addEventListener("vq-begin", hope);
 
 // Gradio writes "queue: 2/3" on a line of its own, which is hidden; a moment's wait isn't worth a word.
 const line = element.closest(".block").querySelector('[data-testid="status-tracker"]');
-new MutationObserver(() => {
+function queued() {
   const place = /queue: (\d+)\/(\d+)/.exec(line.textContent);
-  if (place && (props.value.state !== "done" || "busy" in root.dataset) && performance.now() - asked > 700) counter.textContent = t("queued", place[1], place[2]);
-}).observe(line, { childList: true, characterData: true, subtree: true });
+  return place && (props.value.state !== "done" || "busy" in root.dataset) && performance.now() - asked > 700 ? t("queued", place[1], place[2]) : "";
+}
+new MutationObserver(() => (counter.textContent = queued() || counter.textContent)).observe(line, { childList: true, characterData: true, subtree: true });
 
 // A picture in the input box that this browser can't show: the server's copy takes its place.
 function showWhole() {
@@ -262,7 +264,6 @@ function status() {
   return state.startsWith("empty") ? t(state) : state === "running" ? t("working") : "";
 }
 
-let waking;
 function draw() {
   rest();
   const { revision, state, pending, cards, originals } = props.value;
@@ -270,7 +271,7 @@ function draw() {
   root.dataset.state = state;
   root.dataset.revision = revision;
   counter.textContent = status();
-  if (state === "running" && !cards.length) waking = setTimeout(() => (counter.textContent = t("waking")), 2000);
+  if (state === "running" && !cards.length) waking = setTimeout(() => (counter.textContent = queued() || t("waking")), 2000);
   const ready = new Map(cards.map((card) => [card.name, card]));
   arrange(grid, all().map(({ name }) => name).filter((name) => ready.has(name) || pending.includes(name)).map((name) =>
     ready.has(name)

@@ -52,13 +52,20 @@ function pending() {
 // From an edit until its picture stands on the canvas.
 const busy = () => (root.dataset.busy = String(Boolean(outbox.flying || outbox.waiting.length || outbox.painting)));
 
+// As many as the server takes in one message: it bounds the cells of "nearest", and 32 whole grids reach that.
+function batch() {
+  let nearest = 0;
+  const over = outbox.waiting.slice(0, 500).findIndex(([change]) => change.op === "nearest" && ++nearest > 32);
+  return outbox.waiting.splice(0, over < 0 ? 500 : over);
+}
+
 function send() {
   busy();
   if (outbox.flying || !outbox.waiting.length) return;
-  const batch = outbox.waiting.splice(0, 500);
+  const taken = batch();
   outbox.flying = ++outbox.request;
-  outbox.begun.set(outbox.flying, batch[0][1]);
-  const edits = batch.map(([change]) => change);
+  outbox.begun.set(outbox.flying, taken[0][1]);
+  const edits = taken.map(([change]) => change);
   outbox.sent.push([outbox.flying, edits]);
   trigger("edit", { session: store.start.session, request: outbox.flying, edits });
   outbox.timer = setTimeout(landed, 15000); // an answer that never comes must not hold up the next
