@@ -167,6 +167,23 @@ def test_the_seed_drawn_is_told_and_kept_and_the_line_copied(browser, page_url):
         assert shown(page) == first
 
 
+def test_what_is_chosen_after_a_click_changes_nothing_of_it(browser, page_url):
+    with visit(browser, page_url) as page:
+        opened(page)
+        page.locator('#vq-sample-options input[value="vae-normal"]').check(force=True)
+        page.locator("#vq-sample-options input[type=range]").fill("2")
+        page.get_by_label("Seed", exact=True).fill("7")
+        page.evaluate(
+            """() => {
+                document.querySelector(".vq-sample-draw").click();
+                document.querySelector('#vq-sample-options input[value="vae-fitted"]').click();
+            }"""
+        )
+        state(page, "done")
+        line = page.locator(".vq-sample-line textarea").input_value()
+        assert "model=vae-normal " in line and " n=2 seed=7" in line and len(shown(page)) == 2
+
+
 @pytest.mark.parametrize("width", [360, 400, 768, 1440, 1920])
 def test_nothing_overflows(browser, page_url, width):
     with visit(browser, page_url, viewport={"width": width, "height": 800}) as page:

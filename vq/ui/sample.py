@@ -18,7 +18,7 @@ from torch import Tensor
 from vq.codebook import false_colours
 from vq.tasks import sample as tasks
 from vq.tasks.sample import MAX_PICTURES, MODELS, SEEDS, TOKEN_MODELS, Frame, Settings
-from vq.ui.common import COMPUTE, Result, Studio, computes, data_url, failure, panel, sentences
+from vq.ui.common import COMPUTE, Result, Studio, channel, computes, data_url, failure, panel, sentences
 from vq.ui.limits import present
 from vq.ui.reconstruct import Turn
 from vq.ui.texts import both
@@ -50,6 +50,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
             options = panel(
                 "sample-options", {}, models=models, most=MAX_PICTURES, seeds=SEEDS, start=asdict(Settings())
             )
+            known = channel("sample-known")
         with gr.Column(elem_id="vq-sample-results", min_width=320):
             pictures = panel("sample-pictures", blank("idle", 0), accepts=studio.accepts)
 
@@ -64,8 +65,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     def run(turn: Run, ticket: float, sent: Any) -> Iterator[Shown]:
         yield from show(studio, turn, int(ticket), sent)
 
-    def look(sent: Any) -> dict[str, Any]:
-        return about(studio, sent)
+    def look(event: gr.EventData) -> dict[str, Any]:
+        return about(studio, event._data)
 
     def carry(results: Sequence[Result], event: gr.EventData) -> tuple[Any, Any]:
         return carried(studio, results, event._data)
@@ -76,7 +77,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     start = options.draw(begin, turn, ticket, trigger_mode="multiple", **quick)
     start.success(run, [turn, ticket, options], [pictures, results], trigger_mode="multiple", **heavy)
     pictures.stop(stop, turn, None, trigger_mode="multiple", **quick)
-    options.look(look, options, options, trigger_mode="always_last", **heavy)
+    # Not by the options' own value: what is to be drawn may be on its way in it.
+    options.look(look, None, known, trigger_mode="always_last", **heavy)
     # In the queue, or a State's change event would not reach the tab that waits for it.
     pictures.carry(carry, results, [studio.carried, studio.tabs], show_progress="hidden", api_visibility="private")
     endpoints(studio)

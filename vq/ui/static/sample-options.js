@@ -1,5 +1,5 @@
-// What to draw. props.value as it is sent: {model, n, seed, temperature, top_k, top_p}, {line} or, to ask, {model};
-// as it comes back from asking: {known: {model, defaults | error}}. What is typed stands in the fields alone.
+// What to draw. props.value as it is sent: {model, n, seed, temperature, top_k, top_p} or {line}. What comes back from
+// asking for a model: {known: {model, defaults | error}}. What is typed stands in the fields alone.
 const { t, h } = VQ;
 const root = element.querySelector(".vq-sample-options");
 const known = new Map(); // model -> its defaults, or why it can't be used
@@ -40,8 +40,7 @@ function choose(name) {
 // The server knows a model's defaults once it has its weights; asking also has them ready for the first picture.
 function ask() {
   if (known.has(model) && !known.get(model).error) return;
-  props.value = { model };
-  trigger("look");
+  trigger("look", { model });
 }
 
 function start(request) {
@@ -115,12 +114,13 @@ root.append(
   h("div.vq-sample-replay", {}, h("span.vq-label", {}, t("sample_replay")),
     h("div", {}, line, h("button", { type: "button", onclick: replay }, t("sample_replay_go")))));
 
-watch("value", () => {
-  if (!props.value.known) return;
-  known.set(props.value.known.model, props.value.known);
+function learn() {
+  const found = VQ.news["sample-known"]?.known;
+  if (found) known.set(found.model, found);
   show();
-});
-show();
+}
+VQ.follow("sample-known", learn);
+learn();
 // Only a visitor who comes to this tab makes the server load the model.
 new IntersectionObserver((entries, observer) => {
   if (!entries.some((entry) => entry.isIntersecting)) return;
