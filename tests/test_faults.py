@@ -63,9 +63,9 @@ def run_of(page, event):
 
 def begin_sampling(page, visitor):
     """A sample of the tab, under way: its messages from here on."""
-    ticket = visitor.ask(functions(page)["vq-sample-options.draw"], [None])["data"][0]
     wish = {"model": "pixelcnn", "n": 4, "seed": 1}
-    assert visitor.join(run_of(page, "vq-sample-options.draw"), [None, ticket, wish]).status_code == 200
+    ticket = visitor.ask(functions(page)["vq-sample-options.draw"], [None], wish)["data"][0]
+    assert visitor.join(run_of(page, "vq-sample-options.draw"), [None, ticket]).status_code == 200
     messages = visitor.messages()
     seen = 0
     for message in messages:
@@ -292,8 +292,9 @@ def test_two_visitors_never_mix(page_url, load, load_prior, statistics):
     with served(page) as url, Wire(url) as one, Wire(url) as two:
         start, index = functions(page), run_of(page, "vq-sample-options.draw")
         for visitor, seed in ((one, 1), (two, 2)):
-            ticket = visitor.ask(start["vq-sample-options.draw"], [None])["data"][0]
-            visitor.ask(index, [None, ticket, {"model": "vae-normal", "n": 2, "seed": seed}])
+            wish = {"model": "vae-normal", "n": 2, "seed": seed}
+            ticket = visitor.ask(start["vq-sample-options.draw"], [None], wish)["data"][0]
+            visitor.ask(index, [None, ticket])
         carry, wish = start["vq-sample-pictures.carry"], {"index": 0, "to": "interpolate"}
         for visitor in (one, two):
             assert "error" not in visitor.ask(carry, [None], wish)

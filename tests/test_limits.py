@@ -371,6 +371,8 @@ def test_states_of_visitors_are_bounded(load, load_prior, statistics):
     with served(page, state_session_capacity=5) as url:
         for _ in range(12):
             with Wire(url) as visitor:
-                assert visitor.ask(functions(page)["vq-sample-options.draw"], [None])["data"] == [1]
+                assert visitor.ask(functions(page)["vq-sample-options.draw"], [None], {})["data"] == [
+                    {"number": 1, "sent": {}}
+                ]
         assert len(page.app.state_holder.session_data) <= 5
     assert launch_options()["state_session_capacity"] <= 256

@@ -43,7 +43,7 @@ class Run(Turn):
 def build(studio: Studio, page: gr.Blocks) -> None:
     """Lay the tab out and wire it; called inside its gr.Tab."""
     turn, results = gr.State(Run()), gr.State(())
-    ticket = gr.Number(0, visible=False)
+    ticket = gr.JSON(visible=False)  # the number of a run, and what to draw
     with gr.Row(elem_id="vq-sample", equal_height=False):
         with gr.Column(elem_id="vq-sample-source", scale=0, min_width=300):
             models = [{"name": name, "tokens": not model.gaussian} for name, model in MODELS.items()]
@@ -54,16 +54,18 @@ def build(studio: Studio, page: gr.Blocks) -> None:
         with gr.Column(elem_id="vq-sample-results", min_width=320):
             pictures = panel("sample-pictures", blank("idle", 0), accepts=studio.accepts)
 
-    def begin(turn: Run) -> int:
+    def begin(turn: Run, event: gr.EventData) -> dict[str, Any]:
         turn.number += 1
-        return turn.number
+        return {"number": turn.number, "sent": event._data}
 
     def stop(turn: Run) -> None:
         turn.stopped = turn.number
 
     @computes
-    def run(turn: Run, ticket: float, sent: Any) -> Iterator[Shown]:
-        yield from show(studio, turn, int(ticket), sent)
+    def run(turn: Run, ticket: Any) -> Iterator[Shown]:
+        if not isinstance(ticket, dict) or not isinstance(ticket.get("number"), int):
+            raise gr.Error(both("bad_request"), print_exception=False)
+        yield from show(studio, turn, ticket["number"], ticket.get("sent"))
 
     def look(event: gr.EventData) -> dict[str, Any]:
         return about(studio, event._data)
@@ -75,9 +77,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     heavy: dict[str, Any] = {"concurrency_id": COMPUTE, "show_progress": "hidden", "api_visibility": "private"}
     start = options.draw(begin, turn, ticket, trigger_mode="multiple", **quick)
-    start.success(run, [turn, ticket, options], [pictures, results], trigger_mode="multiple", **heavy)
+    start.success(run, [turn, ticket], [pictures, results], trigger_mode="multiple", **heavy)
     pictures.stop(stop, turn, None, trigger_mode="multiple", **quick)
-    # Not by the options' own value: what is to be drawn may be on its way in it.
     options.look(look, None, known, trigger_mode="always_last", **heavy)
     # In the queue, or a State's change event would not reach the tab that waits for it.
     pictures.carry(carry, results, [studio.carried, studio.tabs], show_progress="hidden", api_visibility="private")

@@ -1,5 +1,5 @@
-// What to draw. props.value as it is sent: {model, n, seed, temperature, top_k, top_p} or {line}. What comes back from
-// asking for a model: {known: {model, defaults | error}}. What is typed stands in the fields alone.
+// What to draw. draw sends {model, n, seed, temperature, top_k, top_p} or {line}; look asks for {model}, and
+// {known: {model, defaults | error}} comes back. What is typed stands in the fields alone.
 const { t, h } = VQ;
 const root = element.querySelector(".vq-sample-options");
 const known = new Map(); // model -> its defaults, or why it can't be used
@@ -44,9 +44,8 @@ function ask() {
 }
 
 function start(request) {
-  props.value = request;
   window.dispatchEvent(new CustomEvent("vq-sample-begin", { detail: request }));
-  trigger("draw");
+  trigger("draw", request);
 }
 
 // An empty field means the default; what can't be read as a number is sent as it is, and the server says what is wrong.
