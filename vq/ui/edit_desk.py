@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from threading import Lock
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -16,6 +15,7 @@ from vq.catalogue import Entry
 from vq.codec import Codec
 from vq.editing import LEAST, MOST, Context, EditError, Grid, History, Mask
 from vq.image import open_picture, to_picture
+from vq.sharing import Flights
 from vq.tasks import edit as tasks
 from vq.ui import edit_shelf as shelf
 from vq.ui.common import Result, Studio, data_url, failure
@@ -80,7 +80,7 @@ class Desk:
     def __init__(self, studio: Studio):
         self.studio = studio
         self._books = lru_cache(BOOKS)(self._book)
-        self._turns: dict[str, Lock] = {}
+        self._flights = Flights()
 
     # Something to edit.
 
@@ -202,9 +202,8 @@ class Desk:
         return value | {"prior": prior}
 
     def book(self, name: str) -> str:
-        """A codec's atlas for the page, packed; visitors of one process who ask at once wait for the first's."""
-        with self._turns.setdefault(name, Lock()):
-            return self._books(name)
+        """A codec's atlas for the page, packed; visitors of one process who ask at once share one computation."""
+        return self._flights.run(name, lambda job: self._books(name))
 
     def _book(self, name: str) -> str:
         b = tasks.book(self.studio.load(name), (self.studio.statistics(name) or {}).get("counts"))

@@ -249,7 +249,10 @@ function queued() {
   const place = /queue: (\d+)\/(\d+)/.exec(line.textContent);
   return place && (props.value.state !== "done" || "busy" in root.dataset) && performance.now() - asked > 700 ? t("queued", place[1], place[2]) : "";
 }
-new MutationObserver(() => (counter.textContent = queued() || counter.textContent)).observe(line, { childList: true, characterData: true, subtree: true });
+new MutationObserver(() => {
+  const words = queued();
+  if (words) counter.textContent = words;
+}).observe(line, { childList: true, characterData: true, subtree: true });
 
 // A picture in the input box that this browser can't show: the server's copy takes its place.
 function showWhole() {
