@@ -192,10 +192,10 @@ def test_what_a_browser_sends_is_checked(studio, sent):
 
 
 def test_a_model_tells_its_defaults(studio):
-    assert ui.about(studio, {"model": "pixelcnn"})["known"]["defaults"]["top_p"] == 1
-    assert "top_p" not in ui.about(studio, {"model": "vae-fitted"})["known"]["defaults"]
+    assert ui.about(studio, {"model": "pixelcnn"})["defaults"]["top_p"] == 1
+    assert "top_p" not in ui.about(studio, {"model": "vae-fitted"})["defaults"]
     for bad in (None, "ae", {}, {"model": []}):
-        assert "transformer" in ui.about(studio, bad)["known"]["error"]["zh"]
+        assert "transformer" in ui.about(studio, bad)["error"]["zh"]
 
 
 def test_only_what_was_drawn_can_be_carried(studio):

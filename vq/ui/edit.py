@@ -12,6 +12,8 @@ from PIL import Image
 
 from vq import tokenfile
 from vq.catalogue import Entry
+from vq.editing import MOST
+from vq.tasks.edit import EDITS, NEARESTS
 from vq.ui import edit_endpoints
 from vq.ui.common import COMPUTE, PictureInput, Result, Studio, channel, computes, panel
 from vq.ui.edit_desk import SEED, Desk, Editor, Shown
@@ -27,6 +29,8 @@ def build(studio: Studio, page: gr.Blocks) -> None:
     """Lay the tab out and wire it; called inside its gr.Tab."""
     editor = gr.State(None)
     thumbnails = [{"name": name, "url": thumbnail(path)} for name, path in EXAMPLES.items()]
+    # What the server takes in one message.
+    most = {"edits": EDITS, "nearest": NEARESTS // MOST**2}
     with gr.Row(elem_id="vq-edit-tab", equal_height=False):
         with gr.Column(elem_id="vq-edit-side", scale=0, min_width=280):
             upload: dict[str, Any] = {"sources": ["upload", "clipboard", "webcam"], "height": 190}
@@ -36,7 +40,7 @@ def build(studio: Studio, page: gr.Blocks) -> None:
                 second = PictureInput(label=t("edit_second_picture"), elem_id="vq-edit-second-picture", **upload)
                 donor = panel("edit-donor", {"example": None}, items=thumbnails)
         with gr.Column(elem_id="vq-edit-main", min_width=300):
-            canvas = panel(SCRIPTS, None, seeds=SEED)
+            canvas = panel(SCRIPTS, None, seeds=SEED, most=most)
     book, given, surprisal, offers, file = map(
         channel, ("edit-book", "edit-given", "edit-surprisal", "edit-offers", "edit-file")
     )

@@ -25,7 +25,6 @@ from vq.ui.reconstruct import EXAMPLES, finite
 from vq.ui.texts import both
 
 SEED = 2**32
-EDITS = 1000  # in one message
 BOOKS = 16  # atlases kept
 
 
@@ -220,7 +219,7 @@ class Desk:
         edits = data.get("edits")
         if editor is None:
             return gr.skip(), gr.skip()
-        if not isinstance(edits, list) or len(edits) > EDITS:
+        if not isinstance(edits, list) or len(edits) > tasks.EDITS:
             raise gr.Error(both("bad_request"), print_exception=False)
         codec = self.studio.load(editor.entry.name)
         context = Context(tasks.codebook(codec), editor.donor, editor.offers)

@@ -92,8 +92,8 @@ def about(studio: Studio, sent: Any) -> dict[str, Any]:
         model = tasks.model_of(name)
         defaults = Settings(cast(str, name)).resolved(studio.load_prior(model.prior, model.codec))
     except ValueError as error:
-        return {"known": {"model": name, "error": sentences(error)}}
-    return {"known": {"model": name, "defaults": {k: v for k, v in asdict(defaults).items() if v is not None}}}
+        return {"model": name, "error": sentences(error)}
+    return {"model": name, "defaults": {k: v for k, v in asdict(defaults).items() if v is not None}}
 
 
 def show(studio: Studio, turn: Run, number: int, sent: Any) -> Iterator[Shown]:

@@ -52,11 +52,12 @@ function pending() {
 // From an edit until its picture stands on the canvas.
 const busy = () => (root.dataset.busy = String(Boolean(outbox.flying || outbox.waiting.length || outbox.painting)));
 
-// As many as the server takes in one message: it bounds the cells of "nearest", and 32 whole grids reach that.
+// As many as the server takes in one message, props.most: {edits, nearest}, the latter were each of a whole grid.
 function batch() {
+  const most = props.most;
   let nearest = 0;
-  const over = outbox.waiting.slice(0, 500).findIndex(([change]) => change.op === "nearest" && ++nearest > 32);
-  return outbox.waiting.splice(0, over < 0 ? 500 : over);
+  const over = outbox.waiting.slice(0, most.edits).findIndex(([change]) => change.op === "nearest" && ++nearest > most.nearest);
+  return outbox.waiting.splice(0, over < 0 ? most.edits : over);
 }
 
 function send() {

@@ -1,5 +1,5 @@
 // What to draw. draw sends {model, n, seed, temperature, top_k, top_p} or {line}; look asks for {model}, and
-// {known: {model, defaults | error}} comes back. What is typed stands in the fields alone.
+// {model, defaults | error} comes back. What is typed stands in the fields alone.
 const { t, h } = VQ;
 const root = element.querySelector(".vq-sample-options");
 const known = new Map(); // model -> its defaults, or why it can't be used
@@ -114,7 +114,7 @@ root.append(
     h("div", {}, line, h("button", { type: "button", onclick: replay }, t("sample_replay_go")))));
 
 function learn() {
-  const found = VQ.news["sample-known"]?.known;
+  const found = VQ.news["sample-known"];
   if (found) known.set(found.model, found);
   show();
 }
