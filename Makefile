@@ -3,6 +3,7 @@
 # make torture  all bad uploads and nonsense for every endpoint that the tests can make; make test takes a draw of them
 # make check  lint, format, types, and known vulnerabilities of what is installed
 # make space OUT=dir   collect what a Hugging Face Space needs and check it; VQ_WEIGHTS=org/prefix, ZEROGPU=1
+# make trials DATA=cats64.zip PERCEPTUAL=squeezenet1_1.safetensors   what each setting of a recipe does; two hours
 # make report CATS=cats64.zip PHOTOS=photos160.zip PERCEPTUAL=squeezenet1_1.safetensors   write weights/README.md
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ ARGS ?=
 TESTS ?= tests
 WORKERS ?= 2
 
-.PHONY: run test torture check space report clean
+.PHONY: run test torture check space trials report clean
 
 run: $(VENV)/.run
 	@exec $(BIN)/python app.py $(ARGS)
@@ -44,6 +45,9 @@ $(VENV)/.run: requirements.txt
 $(VENV)/.test: $(VENV)/.run requirements-test.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	@touch $@
+
+trials: $(VENV)/.run
+	@$(BIN)/python -m vq.train.trials --data "$(DATA)" --perceptual "$(PERCEPTUAL)" --out runs/trials
 
 report: $(VENV)/.test
 	@$(BIN)/python -m vq.report --cats "$(CATS)" --photos "$(PHOTOS)" --perceptual "$(PERCEPTUAL)"

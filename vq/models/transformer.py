@@ -4,7 +4,7 @@ The prior of VQ-GAN (Esser et al. 2021, arXiv:2012.09841, section 3.2) in the ma
 pre-norm blocks, causal attention, learned positions, a start token. Where it departs, it learns faster in little time:
 a row and a column embedding in place of one for each position; the input names, besides the token before, those above
 and above to the right, the nearest that raster order knows; squared ReLU (So et al. 2021, arXiv:2109.08668); no biases
-in the blocks and no dropout; branches that start at zero.
+in the blocks; branches that start at zero; dropout, after each branch, only if told.
 
 Shapes: B batch, T sequence length, h, w grid, K codebook size, C width, N heads, E = C / N.
 """
@@ -48,10 +48,11 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """(B,T,C) -> (B,T,C): x + attention(norm(x)), then x + mlp(norm(x))."""
+    """(B,T,C) -> (B,T,C): x + attention(norm(x)), then x + mlp(norm(x)), in training with dropout of what is added."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, dropout: float = 0.0):
         super().__init__()
+        self.dropout = dropout
         self.norm1 = nn.LayerNorm(width, bias=False)
         self.attention = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, bias=False)
@@ -63,14 +64,18 @@ class Block(nn.Module):
         return self.down(self.up(self.norm2(x_BTC)).relu().square())
 
     def forward(self, x_BTC: Tensor) -> Tensor:
-        x_BTC = x_BTC + self.attention(self.norm1(x_BTC))
-        return x_BTC + self.mlp(x_BTC)
+        x_BTC = x_BTC + self._dropped(self.attention(self.norm1(x_BTC)))
+        return x_BTC + self._dropped(self.mlp(x_BTC))
+
+    def _dropped(self, y_BTC: Tensor) -> Tensor:
+        return F.dropout(y_BTC, self.dropout) if self.dropout and self.training else y_BTC
 
 
 class Transformer(Prior):
     """Tokens (B,h,w) in [0,K) -> logits (B,h,w,K) of each, given those before it.
 
-    width C, depth: blocks, heads N (C a multiple of N). The other arguments: see `Prior` and `Options`.
+    width C, depth: blocks, heads N (C a multiple of N); dropout acts in training alone. The other arguments: see
+    `Prior` and `Options`.
     """
 
     @register_to_config
@@ -86,9 +91,12 @@ class Transformer(Prior):
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
+        dropout: float = 0.0,
     ):
         super().__init__()
         h, w = grid
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout: expected a share in [0,1), got {dropout!r}")
         if width % heads:
             raise ValueError(f"width: expected a multiple of heads ({heads}), got {width}")
         self.describe(codebook_size, (h, w), codec, codebook_sha256, Options(temperature, top_k, top_p))
@@ -97,7 +105,7 @@ class Transformer(Prior):
         self.row_h1C = nn.Parameter(torch.zeros(h, 1, width))
         self.column_wC = nn.Parameter(torch.zeros(w, width))
         self.width = width
-        self.blocks: Any = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.blocks: Any = nn.ModuleList(Block(width, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width, bias=False)
         self.head = nn.Linear(width, codebook_size)
         self.packed: Packed | None = None

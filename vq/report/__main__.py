@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from vq.catalogue import CODECS, WEIGHTS
 from vq.evaluate.reference import Reference
 from vq.models.squeezenet import SqueezeNet
-from vq.report import measure
+from vq.report import measure, trials
 from vq.report.page import page
 
 PICTURES = WEIGHTS.parent / "docs" / "report"
@@ -47,6 +47,8 @@ def write(args: argparse.Namespace, say: Callable[[str], None]) -> None:
     generators, records = measure.generators(), measure.training_records()
     reference = Reference(args.cats, SIZE, SqueezeNet.from_file(args.perceptual))
     args.pictures.mkdir(parents=True, exist_ok=True)
+    if studies := trials.read():
+        pictures.trials_plot(studies, args.pictures / "trials.png")
     say("rates of JPEG, WebP and the grid codecs")
     pictures.rate_plot(measure.rate_distortion(args.photos), args.pictures / "rate.png")
     pictures.usage_plot(args.pictures / "usage.png")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from vq.catalogue import CODECS, PRIORS, WEIGHTS
 from vq.evaluate.codec import Figures
 from vq.evaluate.prior import written
+from vq.report import trials
 from vq.report.measure import PHOTO_SIZE, parameters
 
 NOTES = WEIGHTS / "NOTES.md"
@@ -58,6 +59,7 @@ def page(codecs: Codecs, generators: Mapping[str, Figures], records: Records, co
         f"Held-out photographs at {PHOTO_SIZE} px; JPEG and WebP without headers and tables, chroma halved.",
         "## Sizes",
         _sizes(),
+        *_trials(pictures),
         NOTES.read_text(encoding="utf-8").strip() if NOTES.is_file() else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -195,6 +197,20 @@ def _adversary(codecs: Codecs, records: Records) -> str:
         f"{after:,.0f}, {after / before:.2f} times. (The earlier state isn't shipped; its figures stand in "
         f"`vqgan/training.json`.){floor}"
     )
+
+
+def _trials(pictures: str) -> list[str]:
+    studies = trials.read()
+    if not studies:
+        return []
+    return [
+        "## One setting at a time",
+        "Short runs that differ from the recipe in one setting each, made by `make trials DATA=… PERCEPTUAL=…`. The "
+        "band is what other seeds do to the recipe itself: what lies in it says nothing. So short a run shows what "
+        "helps at the start, not always what helps in the end.",
+        f"![Each setting's distance from the recipe]({pictures}/trials.png)",
+        *(trials.markdown(name, study) for name, study in studies.items()),
+    ]
 
 
 def _sizes() -> str:

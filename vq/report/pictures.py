@@ -14,6 +14,7 @@ from vq.evaluate.codec import Squares
 from vq.evaluate.reference import Reference, most_equal, nearest_rows
 from vq.hub import load, load_statistics
 from vq.image import sheet
+from vq.report import trials
 from vq.report.measure import COLUMNS, Drawn
 
 matplotlib.use("Agg")
@@ -105,6 +106,38 @@ def rate_plot(curves: Mapping[str, Sequence[tuple[float, float]]], path: Path) -
         axes.plot(rate, psnr, marker="o", ms=8 if alone else 3, ls="" if alone else "-", label=name)
     axes.set_xlim(0, 1.6)
     _save(figure, path)
+
+
+def trials_plot(studies: Mapping[str, trials.Study], path: Path) -> None:
+    """A row a run, a column a figure: how far each setting is from the recipe, whose spread over seeds is the band."""
+    sizes = [len(study["rows"]) for study in studies.values()]
+    figure = plt.figure(figsize=(9.6, 1.2 * len(sizes) + 0.21 * sum(sizes)), dpi=120, layout="constrained")
+    parts = figure.subfigures(len(sizes), 1, height_ratios=[size + 5 for size in sizes], squeeze=False)[:, 0]
+    for part, (name, study) in zip(parts, studies.items(), strict=True):
+        part.suptitle(name, x=0.01, ha="left", fontsize=9, weight="bold")
+        shown = [f for f in trials.figures(study) if f.key in trials.PLOTTED]
+        for axes, of in zip(part.subplots(1, len(shown), sharey=True, squeeze=False)[0], shown, strict=True):
+            _deviations(axes, study, of)
+    figure.savefig(path, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    plt.close(figure)
+
+
+def _deviations(axes: Axes, study: trials.Study, of: trials.Figure) -> None:
+    rows, recipe = study["rows"], trials.recipe(study, of.key)
+    places = range(len(rows), 0, -1)
+    values = [row["figures"][of.key] for row in rows]
+    axes.axvspan(min(recipe), max(recipe), color="grey", alpha=0.25, lw=0)
+    axes.axvline(recipe[0], color="grey", lw=0.8)
+    worse = [min(recipe) > v if of.more else max(recipe) < v for v in values]
+    better = [max(recipe) < v if of.more else min(recipe) > v for v in values]
+    colours = ["C3" if w else "C2" if b else "black" for w, b in zip(worse, better, strict=True)]
+    axes.scatter(values, places, 18, colours, zorder=3)
+    axes.hlines(places, recipe[0], values, colours, lw=0.8)
+    axes.set_yticks(places, [trials.label(row) for row in rows], fontsize=7)
+    axes.tick_params("x", labelsize=7)
+    axes.set_xlabel(f"{of.title} ({'more' if of.more else 'less'} is better)", fontsize=8)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def distance_plot(distances: Mapping[str, tuple[Tensor, Tensor]], path: Path) -> None:

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate.utils import set_seed
@@ -36,9 +36,9 @@ Finish = Callable[[Trainer], Path]
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     try:
-        trainer, finish = (_prior if args.model in priors.SPECS else _codec)(args)
+        trainer, finish = trainer_of(args)
     except MISTAKES as error:
         # Every process meets the same mistake: one on each machine tells of it.
         return _refuse(error) if os.environ.get("LOCAL_RANK", "0") == "0" else 2
@@ -61,8 +61,13 @@ def _refuse(error: Exception) -> int:
     return 2
 
 
+def trainer_of(args: argparse.Namespace) -> tuple[Trainer, Finish]:
+    """The trainer of what `parser` read, and what makes a weights folder of its result. Raises those of MISTAKES."""
+    return (_prior if args.model in priors.SPECS else _codec)(args)
+
+
 def _codec(args: argparse.Namespace) -> tuple[Trainer, Finish]:
-    """The trainer of an autoencoder, and what makes a weights folder of its result."""
+    """`trainer_of` an autoencoder."""
     spec = override(SPECS[args.model], args.set)
     set_seed(args.seed)
     sources = [parse_source(text) for text in args.data]
@@ -97,7 +102,7 @@ def _codec(args: argparse.Namespace) -> tuple[Trainer, Finish]:
 
 
 def _prior(args: argparse.Namespace) -> tuple[Trainer, Finish]:
-    """The same of a token prior."""
+    """`trainer_of` a token prior."""
     spec = override(priors.SPECS[args.model], args.set)
     if args.codec is None:
         raise ValueError(f"{args.model} needs --codec NAME or FOLDER: the codec whose tokens it learns")
@@ -201,44 +206,46 @@ def override(spec: S, settings: list[str]) -> S:
     return spec
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m vq.train", description="Train one model of the family.")
-    parser.add_argument("model", choices=[*SPECS, *priors.SPECS])
-    parser.add_argument("--data", nargs="+", required=True, metavar="PATH[:weight]", help="folders or zips of pictures")
-    parser.add_argument("--leave-out", type=Path, metavar="FILE", help="names of pictures not to train on, one a line")
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for checkpoints and the result")
-    parser.add_argument("--codec", metavar="NAME|FOLDER", help="the codec whose tokens a prior learns")
-    parser.add_argument("--perceptual", type=Path, metavar="PATH", help="SqueezeNet 1.1 weights (safetensors)")
-    length = parser.add_mutually_exclusive_group(required=True)
+def spec_of(args: argparse.Namespace) -> Spec | priors.PriorSpec:
+    """The recipe with what was changed of it. Raises ValueError for a setting that it doesn't have."""
+    table: dict[str, Any] = {**SPECS, **priors.SPECS}
+    return override(table[args.model], args.set)
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="python -m vq.train", description="Train one model of the family.")
+    p.add_argument("model", choices=[*SPECS, *priors.SPECS])
+    p.add_argument("--data", nargs="+", required=True, metavar="PATH[:weight]", help="folders or zips of pictures")
+    p.add_argument("--leave-out", type=Path, metavar="FILE", help="names of pictures not to train on, one a line")
+    p.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for checkpoints and the result")
+    p.add_argument("--codec", metavar="NAME|FOLDER", help="the codec whose tokens a prior learns")
+    p.add_argument("--perceptual", type=Path, metavar="PATH", help="SqueezeNet 1.1 weights (safetensors)")
+    length = p.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float)
     length.add_argument("--steps", type=int)
-    parser.add_argument("--resume", action="store_true", help="go on from RUN/checkpoint if there is one")
-    parser.add_argument(
-        "--export-only", action="store_true", help="write the weights folder from RUN/checkpoint as it is"
-    )
-    parser.add_argument(
-        "--data-notes", type=Path, default=DATA_NOTES, help="Markdown: a section on each source's origin"
-    )
-    parser.add_argument("--remarks", type=Path, metavar="FILE", help="Markdown: more on the training, for the card")
-    parser.add_argument(
+    p.add_argument("--resume", action="store_true", help="go on from RUN/checkpoint if there is one")
+    p.add_argument("--export-only", action="store_true", help="write the weights folder from RUN/checkpoint as it is")
+    p.add_argument("--data-notes", type=Path, default=DATA_NOTES, help="Markdown: a section on each source's origin")
+    p.add_argument("--remarks", type=Path, metavar="FILE", help="Markdown: more on the training, for the card")
+    p.add_argument(
         "--samples", type=int, default=2000, help="a prior's pictures for the Fréchet distance (default 2000)"
     )
-    parser.add_argument(
+    p.add_argument(
         "--grow",
         metavar="NAME|FOLDER",
         help="start from stored weights: of the same network; for VQ-VAE and VQ-GAN, also of a shallower one, or of "
         "one with fewer codes, which are split",
     )
-    parser.add_argument(
+    p.add_argument(
         "--prior", metavar="NAME|FOLDER", help="the prior that draws tokens anew for a VQ-GAN's decoder (see redrawn)"
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", choices=["auto", "cpu"], default="auto")
-    parser.add_argument("--precision", choices=["auto", "no", "bf16"], default="auto")
-    parser.add_argument("--save-minutes", type=float, default=4.0, help="minutes between checkpoints (default 4)")
-    parser.add_argument("--log-seconds", type=float, default=20.0, help="seconds between two lines (default 20)")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="change the recipe: lr=3e-4, ...")
-    return parser
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--device", choices=["auto", "cpu"], default="auto")
+    p.add_argument("--precision", choices=["auto", "no", "bf16"], default="auto")
+    p.add_argument("--save-minutes", type=float, default=4.0, help="minutes between checkpoints (default 4)")
+    p.add_argument("--log-seconds", type=float, default=20.0, help="seconds between two lines (default 20)")
+    p.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="change the recipe: lr=3e-4, ...")
+    return p
 
 
 if __name__ == "__main__":
