@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from vq import curate
-from vq.train.data import PictureSet, read_leave_out
+from vq.pictures import PictureSet, read_leave_out
 
 
 def corner(tone: int, off: int = 0) -> torch.Tensor:

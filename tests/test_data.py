@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vq.image import PictureError
-from vq.train.data import Batches, DataError, PictureSet, centre, parse_source, random_crop, read_leave_out
+from vq.pictures import DataError, PictureSet, centre, read_leave_out
+from vq.train.data import Batches, parse_source, random_crop
 
 
 @pytest.fixture

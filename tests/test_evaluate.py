@@ -16,7 +16,7 @@ from vq.evaluate import codec as module
 from vq.evaluate.__main__ import main
 from vq.evaluate.codec import evaluate, frechet_sides
 from vq.models.squeezenet import SqueezeNet
-from vq.train.data import DataError, PictureSet
+from vq.pictures import DataError, PictureSet
 
 
 class Shift:

@@ -8,7 +8,7 @@ from torch import Tensor
 from vq.evaluate.prior import copying, quantiles
 from vq.evaluate.reference import Reference, most_equal, nearest
 from vq.models.squeezenet import SqueezeNet
-from vq.train.data import PictureSet
+from vq.pictures import PictureSet
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,12 @@ from vq.hub import load, load_statistics
 from vq.models.squeezenet import SqueezeNet
 from vq.models.transformer import Transformer
 from vq.models.vqvae import VQVAE
+from vq.pictures import PictureSet
 from vq.prior import Prior
 from vq.sampling import Options
 from vq.train import export
 from vq.train.__main__ import main
 from vq.train.autoencoders import Spec, VectorRecipe, VQRecipe, redraw
-from vq.train.data import PictureSet
 from vq.train.loop import Clock, Plan, cosine
 
 

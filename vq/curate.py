@@ -21,7 +21,7 @@ from torch import Tensor
 from vq.evaluate.codec import Squares
 from vq.image import sheet
 from vq.models.squeezenet import SqueezeNet
-from vq.train.data import PictureSet
+from vq.pictures import PictureSet
 
 SIZE = 64
 GREY, WITHIN, CORNER = 128, 4, 2  # of 255; pixels a side

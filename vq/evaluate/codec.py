@@ -12,7 +12,7 @@ from vq import metrics
 from vq.codec import Codec, device_of
 from vq.image import PictureError, fit_square, to_tensor
 from vq.models.squeezenet import SqueezeNet
-from vq.train.data import DataError, PictureSet, centre
+from vq.pictures import DataError, PictureSet, centre
 
 FRECHET_PICTURES = 2000
 BATCH = 32

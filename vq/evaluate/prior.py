@@ -12,8 +12,8 @@ from vq.codec import Codec, device_of
 from vq.evaluate.codec import FRECHET_PICTURES, Figures, Squares
 from vq.evaluate.reference import Pooled, Reference, decoded, features, most_equal, nearest
 from vq.models.squeezenet import SqueezeNet
+from vq.pictures import PictureSet
 from vq.prior import GaussianPrior, Prior
-from vq.train.data import PictureSet
 
 BATCH = 50
 QUANTILES = (0.05, 0.5, 0.95)

@@ -11,7 +11,7 @@ from vq import metrics
 from vq.codec import Codec, device_of
 from vq.evaluate.codec import Squares, frechet_sides
 from vq.models.squeezenet import SqueezeNet
-from vq.train.data import PictureSet
+from vq.pictures import PictureSet
 
 Pooled = Tensor  # (N,512), see SqueezeNet.pooled
 

@@ -20,8 +20,8 @@ from vq.evaluate.reference import Pooled, Reference, decoded, features, nearest
 from vq.hub import load, load_prior
 from vq.image import to_picture, to_tensor
 from vq.messages import LoadError
+from vq.pictures import PictureSet
 from vq.prior import GaussianPrior, Prior
-from vq.train.data import PictureSet
 
 COLUMNS = 10  # pictures in a row of a sheet
 PHOTO_SIZE = 128

@@ -19,10 +19,11 @@ from vq import weights
 from vq.hub import load, load_prior, locate
 from vq.models.squeezenet import SqueezeNet
 from vq.models.vqvae import VQVAE
+from vq.pictures import PictureSet, read_leave_out
 from vq.prior import Prior
 from vq.train import priors
 from vq.train.autoencoders import SPECS, Spec, VectorRecipe, VQRecipe
-from vq.train.data import Batches, PictureSet, parse_source, read_leave_out
+from vq.train.data import Batches, parse_source
 from vq.train.export import DATA_NOTES, Account, export
 from vq.train.export_prior import export_prior
 from vq.train.loop import Plan, Recipe, Trainer, averaged

@@ -29,9 +29,9 @@ from vq.evaluate.codec import Figures, Squares, evaluate
 from vq.hub import STATISTICS, load
 from vq.image import PictureError, sheet
 from vq.models.squeezenet import SqueezeNet
+from vq.pictures import PictureSet
 from vq.train.autoencoders import Spec
 from vq.train.card import card
-from vq.train.data import PictureSet
 from vq.train.priors import PriorSpec
 
 # Three more bits of mantissa than bfloat16 in the same space; weights come nowhere near its range.

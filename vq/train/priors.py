@@ -30,9 +30,9 @@ from vq.codec import Codec, fingerprint
 from vq.image import sheet
 from vq.models.pixelcnn import PixelCNN
 from vq.models.transformer import Transformer
+from vq.pictures import DataError, PictureSet
 from vq.prior import Prior
 from vq.train.augment import STRENGTHS, views
-from vq.train.data import DataError, PictureSet
 from vq.train.loop import copy_weights, cosine, descend
 from vq.train.muon import Muon
 from vq.train.processes import prepare

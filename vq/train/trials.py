@@ -23,8 +23,8 @@ from vq.codec import Codec
 from vq.evaluate.codec import evaluate
 from vq.evaluate.reference import Reference
 from vq.models.squeezenet import SqueezeNet
+from vq.pictures import PictureSet
 from vq.train.__main__ import MISTAKES, parser, spec_of, trainer_of
-from vq.train.data import PictureSet
 from vq.train.export import curve, store
 from vq.train.loop import Trainer, averaged
 
