@@ -70,3 +70,20 @@ def test_packing_again_follows_changed_weights():
     prior.load_state_dict(other.state_dict())
     assert torch.equal(prior.pack().sample(1, seed=1), other.sample(1, seed=1))
     assert not torch.equal(before, other.sample(1, seed=1))
+
+
+def test_dropout_acts_in_training_alone():
+    torch.manual_seed(0)
+    dropped, plain = (Transformer(12, (4, 4), 16, 2, 2, dropout=p) for p in (0.5, 0.0))
+    with torch.no_grad():
+        for p in dropped.parameters():
+            p.normal_(std=0.3)
+    plain.load_state_dict(dropped.state_dict())
+    tokens = torch.randint(12, (3, 4, 4))
+    dropped.train(), plain.train()
+    assert not torch.equal(dropped(tokens), dropped(tokens)) and torch.equal(plain(tokens), plain(tokens))
+    assert torch.equal(dropped.eval()(tokens), plain.eval()(tokens))
+    assert torch.equal(dropped.sample(3, seed=1), plain.sample(3, seed=1))
+    for wrong in (1.0, -0.1):
+        with pytest.raises(ValueError, match="dropout: expected a share"):
+            Transformer(12, (4, 4), 16, 2, 2, dropout=wrong)

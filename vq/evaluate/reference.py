@@ -27,7 +27,7 @@ class Reference:
     def __init__(self, data: str | Path, size: int, perceptual: SqueezeNet):
         self.size, self.perceptual = size, perceptual
         self.squares = {split: Squares(PictureSet(data, split), size) for split in ("train", "val")}
-        self._real, self._others = frechet_sides(data, size)
+        self.sides = frechet_sides(data, size)
         self._rebuilt: dict[Codec, Pooled] = {}
         self._frechet: dict[Codec, float] = {}
         self._tokens: dict[tuple[Codec, str], Tensor] = {}
@@ -35,12 +35,12 @@ class Reference:
     @cached_property
     def real(self) -> Pooled:
         """The first 2,000 of train/: one side of every Fréchet distance."""
-        return features(self._real, self.perceptual)
+        return features(self.sides[0], self.perceptual)
 
     @cached_property
     def others(self) -> Pooled:
         """val/, filled up to 2,000 from train/ after those of `real`."""
-        return torch.cat([features(squares, self.perceptual) for squares in self._others])
+        return torch.cat([features(squares, self.perceptual) for squares in self.sides[1]])
 
     @cached_property
     def train(self) -> Pooled:
@@ -60,7 +60,7 @@ class Reference:
     def rebuilt(self, codec: Codec) -> Pooled:
         """What the codec makes of `others`."""
         if codec not in self._rebuilt:
-            parts = (codec.decode(codec.encode(x.to(device_of(codec))).z).cpu() for s in self._others for x in s)
+            parts = (codec.decode(codec.encode(x.to(device_of(codec))).z).cpu() for s in self.sides[1] for x in s)
             self._rebuilt[codec] = features(parts, self.perceptual)
         return self._rebuilt[codec]
 

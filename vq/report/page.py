@@ -179,7 +179,7 @@ def _faultless(generators: Mapping[str, Figures]) -> str:
     ]
     if not through:
         return ""
-    real = next(f["neighbour_real"][1] for f in generators.values() if "neighbour_real" in f)
+    real = next(iter(generators.values()))["neighbour_real"][1]
     where = " or ".join(through)
     return f"A prior without fault would be there: at a median of {where}, where held-out pictures are at {real:.0f}. "
 
@@ -219,9 +219,11 @@ def _trials(pictures: str) -> list[str]:
         return []
     return [
         "## One setting at a time",
-        "Short runs that differ from the recipe in one setting each, made by `make trials DATA=… PERCEPTUAL=…`. The "
-        "band is what other seeds do to the recipe itself: what lies in it says nothing. So short a run shows what "
-        "helps at the start, not always what helps in the end.",
+        "Short runs that differ from the recipe in one setting, or the few that answer one question, made by `make "
+        "trials DATA=… PERCEPTUAL=…`. The band is where one more seed of the recipe itself would end, with a "
+        "probability of 95 %: what lies in it says nothing, and of twenty settings that do nothing one lies beyond it. "
+        "What is beyond it is bold in the tables. So short a run shows what helps at the start, not always what helps "
+        "in the end.",
         f"![Each setting's distance from the recipe]({pictures}/trials.png)",
         *(trials.markdown(name, study) for name, study in studies.items()),
     ]

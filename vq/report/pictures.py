@@ -109,9 +109,9 @@ def rate_plot(curves: Mapping[str, Sequence[tuple[float, float]]], path: Path) -
 
 
 def trials_plot(studies: Mapping[str, trials.Study], path: Path) -> None:
-    """A row a run, a column a figure: how far each setting is from the recipe, whose spread over seeds is the band."""
+    """A row a run, a column a figure; the band is where one more seed of the recipe would end."""
     sizes = [len(study["rows"]) for study in studies.values()]
-    figure = plt.figure(figsize=(9.6, 1.2 * len(sizes) + 0.21 * sum(sizes)), dpi=120, layout="constrained")
+    figure = plt.figure(figsize=(9.6, 1.1 * len(sizes) + 0.2 * sum(sizes)), dpi=120, layout="constrained")
     parts = figure.subfigures(len(sizes), 1, height_ratios=[size + 5 for size in sizes], squeeze=False)[:, 0]
     for part, (name, study) in zip(parts, studies.items(), strict=True):
         part.suptitle(name, x=0.01, ha="left", fontsize=9, weight="bold")
@@ -123,17 +123,18 @@ def trials_plot(studies: Mapping[str, trials.Study], path: Path) -> None:
 
 
 def _deviations(axes: Axes, study: trials.Study, of: trials.Figure) -> None:
-    rows, recipe = study["rows"], trials.recipe(study, of.key)
-    places = range(len(rows), 0, -1)
-    values = [row["figures"][of.key] for row in rows]
-    axes.axvspan(min(recipe), max(recipe), color="grey", alpha=0.25, lw=0)
-    axes.axvline(recipe[0], color="grey", lw=0.8)
-    worse = [min(recipe) > v if of.more else max(recipe) < v for v in values]
-    better = [max(recipe) < v if of.more else min(recipe) > v for v in values]
-    colours = ["C3" if w else "C2" if b else "black" for w, b in zip(worse, better, strict=True)]
-    axes.scatter(values, places, 18, colours, zorder=3)
-    axes.hlines(places, recipe[0], values, colours, lw=0.8)
-    axes.set_yticks(places, [trials.label(row) for row in rows], fontsize=7)
+    rows = study["rows"]
+    low, high = trials.band(study, of.key)
+    axes.axvspan(low, high, color="grey", alpha=0.25, lw=0)
+    axes.axvline((low + high) / 2, color="grey", lw=0.8)
+    for place, row in zip(range(len(rows), 0, -1), rows, strict=True):
+        if of.key not in row["figures"]:
+            continue
+        value = row["figures"][of.key]
+        colour = {"better": "C2", "worse": "C3", "chance": "black"}[trials.verdict(study, row, of)]
+        axes.scatter(value, place, 18, colour, zorder=3)
+        axes.hlines(place, (low + high) / 2, value, colour, lw=0.8)
+    axes.set_yticks(range(len(rows), 0, -1), [trials.label(row) for row in rows], fontsize=7)
     axes.tick_params("x", labelsize=7)
     axes.set_xlabel(f"{of.title} ({'more' if of.more else 'less'} is better)", fontsize=8)
     axes.grid(alpha=0.25)

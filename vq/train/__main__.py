@@ -69,7 +69,7 @@ def trainer_of(args: argparse.Namespace) -> tuple[Trainer, Finish]:
 
 def _codec(args: argparse.Namespace) -> tuple[Trainer, Finish]:
     """`trainer_of` an autoencoder."""
-    spec = override(SPECS[args.model], args.set)
+    spec = cast(Spec, spec_of(args))
     set_seed(args.seed)
     sources = [parse_source(text) for text in args.data]
     size = spec.config.get("image_size", 64)
@@ -104,7 +104,7 @@ def _codec(args: argparse.Namespace) -> tuple[Trainer, Finish]:
 
 def _prior(args: argparse.Namespace) -> tuple[Trainer, Finish]:
     """`trainer_of` a token prior."""
-    spec = override(priors.SPECS[args.model], args.set)
+    spec = cast(priors.PriorSpec, spec_of(args))
     if args.codec is None:
         raise ValueError(f"{args.model} needs --codec NAME or FOLDER: the codec whose tokens it learns")
     sources = [_unweighted(text) for text in args.data]

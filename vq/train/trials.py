@@ -1,29 +1,35 @@
-"""Short runs that differ from a recipe in one setting each: what does that setting do?
+"""Short runs that differ from a recipe in one setting, or the few that answer one question: what does it do?
 
     python -m vq.train.trials --data cats64.zip --perceptual squeezenet1_1.safetensors --out FOLDER
 
-Every run of a study sees as many pictures, in the same order, and starts from the same seed; the first few are the
-recipe itself from several seeds, and their spread is what chance does. FOLDER/trials.json has the figures; a run that
-stands there is not made again, so that a stopped call can be repeated. The report reads weights/trials.json.
+All runs of a study train on as many pictures; those of one seed see the same ones in the same order. The first few
+repeat the recipe with other seeds: their spread is what chance does. FOLDER/trials.json has the figures. A run that
+stands there is not made again, so that a stopped call can be repeated; the report reads weights/trials.json.
 """
 
 import argparse
+import dataclasses
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from vq.codec import Codec
+from vq import metrics
+from vq.codec import Codec, fingerprint
 from vq.evaluate.codec import evaluate
-from vq.evaluate.reference import Reference
+from vq.evaluate.reference import Reference, features
+from vq.hub import load
 from vq.models.squeezenet import SqueezeNet
 from vq.pictures import PictureSet
+from vq.train import priors
 from vq.train.__main__ import MISTAKES, parser, spec_of, trainer_of
 from vq.train.export import curve, store
 from vq.train.loop import Trainer, averaged
@@ -40,21 +46,102 @@ class Trial(NamedTuple):
     settings: tuple[str, ...] = ()
     seed: int = 0
 
+    def made(self, row: Mapping[str, Any]) -> bool:
+        return (tuple(row["settings"]), row["seed"]) == (self.settings, self.seed)
+
 
 @dataclass(frozen=True)
 class Study:
     """Trials of one model.
 
-    base: settings of every run. pictures: how many a run sees, the same one twice counted twice. few: train on so many
-    different ones; None: on all. figure: what decides.
+    base: settings of every run. pictures: how many a run trains on, the same one twice counted twice. few: so many
+    different ones; None: all there are.
     """
 
     model: str
     base: tuple[str, ...]
     pictures: int
     trials: tuple[Trial, ...]
-    figure: str
     few: int | None = None
+
+    @property
+    def prior(self) -> bool:
+        return self.model in priors.SPECS
+
+
+def _seeds(count: int) -> tuple[Trial, ...]:
+    return tuple(Trial("the recipe", (), seed) for seed in range(count))
+
+
+def _answers(question: str, *answers: str) -> tuple[Trial, ...]:
+    return tuple(Trial(question, tuple(answer.split())) for answer in answers)
+
+
+STUDIES = {
+    # Before its adversary comes. Restarts in proportion to the length of a run; as often for every batch.
+    "VQ-GAN, no adversary": Study(
+        "vqgan",
+        ("adversary_start=1", "restart_every=24"),
+        4800,
+        (
+            *_seeds(5),
+            *_answers("code dimension", "config.code_dim=4", "config.code_dim=16"),
+            *_answers("codes of any length", "config.unit_length=false"),
+            *_answers("codebook by moving averages", "ema_codebook=true"),
+            *_answers("restarts of unused codes", "restart_below=0", "restart_below=0.3"),
+            *_answers(
+                "decoder wider than encoder, or narrower",
+                "config.widths=[32,96,192] config.decoder_widths=[64,144,288]",
+                "config.widths=[64,144,288] config.decoder_widths=[32,96,192]",
+            ),
+            *_answers(
+                "width against depth",
+                "config.widths=[64,160,320] config.encoder_depths=[0,0,0] config.decoder_depths=[0,1,1]",
+                "config.widths=[40,112,224] config.encoder_depths=[1,1,2] config.decoder_depths=[1,3,2]",
+            ),
+            *_answers("perceptual weight", "perceptual=0", "perceptual=0.1"),
+            *_answers("learning rate", "lr=5e-4", "lr=2e-3"),
+            *_answers("batch", "batch=8 restart_every=48", "batch=32 restart_every=12"),
+            *_answers("averaged weights", "ema=0", "ema=0.9"),
+        ),
+    ),
+    "VQ-GAN": Study(
+        "vqgan",
+        ("restart_every=24",),
+        4800,
+        (
+            *_seeds(3),
+            *_answers("when the adversary starts", "adversary_start=0.4", "adversary_start=0.85"),
+            *_answers("an adversary of features, too, and texture", "feature_adversarial=0.1 adversarial_texture=2.5"),
+        ),
+    ),
+    "Transformer": Study(
+        "transformer",
+        (),
+        6400,
+        (
+            *_seeds(3),
+            *_answers(
+                "width against depth",
+                "config.width=192 config.depth=10",
+                "config.width=320 config.depth=4 config.heads=5",
+            ),
+            *_answers("learning rate of hidden layers", "muon_lr=0.01", "muon_lr=0.04"),
+        ),
+    ),
+    # So few pictures that over-fitting shows in minutes.
+    "Transformer, 500 pictures": Study(
+        "transformer",
+        (),
+        6400,
+        (
+            *_seeds(3),
+            *_answers("tokens kept", "keep=1.0", "keep=0.8"),
+            *_answers("dropout instead", "keep=1.0 config.dropout=0.1", "keep=1.0 config.dropout=0.3"),
+        ),
+        few=500,
+    ),
+}
 
 
 class Rig:
@@ -66,81 +153,12 @@ class Rig:
         out.mkdir(parents=True, exist_ok=True)
 
 
-def _seeds(count: int) -> tuple[Trial, ...]:
-    return tuple(Trial("the recipe, other seeds" if seed else "the recipe", (), seed) for seed in range(count))
-
-
-def _answers(question: str, *answers: str) -> tuple[Trial, ...]:
-    return tuple(Trial(question, tuple(answer.split())) for answer in answers)
-
-
-STUDIES = {
-    # Without its adversary until the last question. A short run's average may not reach back far.
-    "vqgan": Study(
-        "vqgan",
-        ("adversary_start=1", "ema=0.98"),
-        6400,
-        (
-            *_seeds(3),
-            *_answers("code dimension", "config.code_dim=4", "config.code_dim=16"),
-            *_answers("codes of any length", "config.unit_length=false"),
-            *_answers("codebook by moving averages", "ema_codebook=true"),
-            *_answers("restarts of unused codes", "restart_below=0", "restart_below=0.3"),
-            *_answers(
-                "decoder wider than encoder, and narrower",
-                "config.widths=[32,96,192] config.decoder_widths=[64,144,288]",
-                "config.widths=[64,144,288] config.decoder_widths=[32,96,192]",
-            ),
-            *_answers(
-                "width against depth",
-                "config.widths=[64,160,320] config.encoder_depths=[0,0,0] config.decoder_depths=[0,1,1]",
-                "config.widths=[40,112,224] config.encoder_depths=[1,1,2] config.decoder_depths=[1,3,2]",
-            ),
-            *_answers("perceptual weight", "perceptual=0", "perceptual=0.1"),
-            *_answers("learning rate", "lr=5e-4", "lr=2e-3"),
-            *_answers("batch", "batch=8", "batch=32"),
-            *_answers("averaged weights", "ema=0", "ema=0.995"),
-            *_answers("when the adversary starts", "adversary_start=0.5", "adversary_start=0.75"),
-        ),
-        "psnr",
-    ),
-    "transformer": Study(
-        "transformer",
-        ("ema=0.98",),
-        6400,
-        (
-            *_seeds(2),
-            *_answers(
-                "width against depth",
-                "config.width=192 config.depth=10",
-                "config.width=320 config.depth=4 config.heads=5",
-            ),
-            *_answers("learning rate of hidden layers", "muon_lr=0.01", "muon_lr=0.04"),
-        ),
-        "nats",
-    ),
-    # So few pictures that over-fitting shows in minutes.
-    "transformer, 500 pictures": Study(
-        "transformer",
-        ("ema=0.98",),
-        6400,
-        (
-            *_seeds(2),
-            *_answers("tokens kept", "keep=1.0", "keep=0.8"),
-            *_answers("dropout", "keep=1.0 config.dropout=0.1", "keep=1.0 config.dropout=0.3"),
-        ),
-        "nats",
-        few=500,
-    ),
-}
-
-
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        rig = Rig(args.data, args.perceptual, args.out)
         if unknown := [name for name in args.studies if name not in STUDIES]:
-            raise ValueError(f"{unknown[0]}: no such study; there are {', '.join(STUDIES)}")
+            raise ValueError(f"{unknown[0]}: no such study; there are {'; '.join(STUDIES)}")
+        rig = Rig(args.data, args.perceptual, args.out)
         for name in args.studies or STUDIES:
             conduct(name, STUDIES[name], rig)
     except MISTAKES as error:
@@ -148,7 +166,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    print(f"the figures are in {args.out / FILE}")
+    print(f"the figures are in {args.out / FILE}; the report takes them from weights/{FILE}")
     return 0
 
 
@@ -156,79 +174,104 @@ def conduct(name: str, study: Study, rig: Rig) -> None:
     """Make the runs of a study that FOLDER/trials.json lacks, and write their figures there one by one."""
     file = rig.out / FILE
     known: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-    about = {"model": study.model, "base": list(study.base), "pictures": study.pictures, "few": study.few}
-    about["figure"] = study.figure
+    about = _about(study, rig)
     record = known.get(name, {})
-    if {key: record.get(key) for key in about} != about:
-        record = about | {"rows": []}
+    old = record["rows"] if {key: record.get(key) for key in about} == about else []
+    rows: list[dict[str, Any]] = []
     for trial in study.trials:
-        if any(_same(row, trial) for row in record["rows"]):
-            continue
-        print(f"{name}: {trial.question}, {' '.join(trial.settings) or f'seed {trial.seed}'}", flush=True)
-        record["rows"].append(trial._asdict() | run(study, trial, rig))
-        order = {(t.settings, t.seed): i for i, t in enumerate(study.trials)}
-        record["rows"].sort(key=lambda row: order.get((tuple(row["settings"]), row["seed"]), len(order)))
-        file.write_text(json.dumps(known | {name: record}, indent=1) + "\n")
+        row = next((row for row in old if trial.made(row)), None)
+        if row is None:
+            print(f"{name}: {trial.question}, {' '.join(trial.settings) or f'seed {trial.seed}'}", flush=True)
+            row = run(study, trial, rig)
+        rows.append(trial._asdict() | {key: value for key, value in row.items() if key not in Trial._fields})
+        later = [row for row in old if any(t.made(row) for t in study.trials[len(rows) :])]
+        known[name] = about | {"rows": rows + later}
+        fresh = file.with_suffix(".new")
+        fresh.write_text(json.dumps(known, indent=1) + "\n")
+        fresh.replace(file)
 
 
-def _same(row: Mapping[str, Any], trial: Trial) -> bool:
-    return (tuple(row["settings"]), row["seed"]) == (trial.settings, trial.seed)
+def _about(study: Study, rig: Rig) -> dict[str, Any]:
+    """What all runs of a study share; of another kind are none of its runs."""
+    spec = spec_of(parser().parse_args(_words(study, Trial(""), rig, rig.out)))
+    recipe = {key: value for key, value in dataclasses.asdict(spec).items() if key != "model"}
+    about = {"model": study.model, "base": study.base, "pictures": study.pictures, "few": study.few, "recipe": recipe}
+    about |= {"data": Path(rig.data).name} | ({"codebook_sha256": fingerprint(_codec(study))} if study.prior else {})
+    return cast(dict[str, Any], json.loads(json.dumps(about)))
+
+
+@cache
+def _codec(study: Study) -> Codec:
+    return load(priors.SPECS[study.model].config["codec"])
 
 
 def run(study: Study, trial: Trial, rig: Rig) -> dict[str, Any]:
-    """One run, in a folder that is emptied for it. Raises KeyboardInterrupt when it was stopped."""
+    """One run, in a folder that is emptied for it: figures, or why it failed. Raises KeyboardInterrupt when stopped.
+
+    multiplications: one picture's forward, in the products with the network's matrices and kernels.
+    """
     folder, tokens = rig.out / "run", rig.out / "tokens.safetensors"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if tokens.exists():  # of the prior before; made again if they are others'
         shutil.copy(tokens, folder)
-    trainer = _trainer(study, trial, rig, folder)
-    if not trainer.complete():
-        raise KeyboardInterrupt
-    if (folder / tokens.name).exists():
-        shutil.copy(folder / tokens.name, tokens)
-    log = curve(folder / "log.jsonl")
-    figures: dict[str, Any] = log["held_out"][-1]
-    if study.figure == "psnr":
-        figures = _measured(trainer, rig, folder / "weights")
-    parameters = sum(p.numel() for p in trainer.recipe.model.parameters())
-    rate = study.pictures / max(trainer.clock.seconds, 1e-9)
-    return {
-        "parameters": parameters,
-        "pictures_per_second": round(rate, 1),
-        "figures": {key: round(figures[key], 4) for key in KEPT if figures.get(key) is not None},
-    }
-
-
-def _trainer(study: Study, trial: Trial, rig: Rig, folder: Path) -> Trainer:
-    settings = [*study.base, *trial.settings]
-    words = [study.model, "--data", rig.data, "--perceptual", str(rig.perceptual), "--out", str(folder)]
-    words += ["--seed", str(trial.seed), "--save-minutes", "1e9", "--steps", "1", "--set", *settings]
-    if study.model in ("pixelcnn", "transformer"):
-        words += ["--codec", {"pixelcnn": "vqvae", "transformer": "vqgan"}[study.model]]
-    if study.few is not None:
-        names = PictureSet(rig.data, "train").names
-        left_out = folder / "left_out.txt"
-        left_out.write_text("\n".join(set(names) - set(_spread(names, study.few))))
-        words += ["--leave-out", str(left_out)]
-    args = parser().parse_args(words)
+    args = parser().parse_args(_words(study, trial, rig, folder))
     args.steps = study.pictures // spec_of(args).batch
-    return trainer_of(args)[0]
+    trainer, _ = trainer_of(args)
+    network = trainer.recipe.model
+    row = {"parameters": sum(p.numel() for p in network.parameters()), "multiplications": _multiplications(trainer)}
+    try:
+        if not trainer.complete():
+            raise KeyboardInterrupt
+        found = _measured(trainer, rig, folder / "weights")
+    except (ValueError, RuntimeError) as error:  # a run that diverges is an answer, too
+        print(f"failed: {error}", flush=True)
+        return row | {"failed": str(error).splitlines()[0], "figures": {}}
+    if study.prior:
+        shutil.copy(folder / tokens.name, tokens)
+    return row | {"figures": {key: round(found[key], 4) for key in KEPT if found.get(key) is not None}}
 
 
-def _spread(names: Sequence[str], count: int) -> Iterator[str]:
-    """So many of them, evenly spread."""
-    return (names[i * len(names) // count] for i in range(min(count, len(names))))
+def _words(study: Study, trial: Trial, rig: Rig, folder: Path) -> list[str]:
+    """The command of a run, but for its length."""
+    words = [study.model, "--data", rig.data, "--perceptual", str(rig.perceptual), "--out", str(folder)]
+    words += ["--seed", str(trial.seed), "--save-minutes", "1e9", "--steps", "1"]
+    words += ["--set", *study.base, *trial.settings]
+    words += ["--codec", priors.SPECS[study.model].config["codec"]] if study.prior else []
+    if study.few is not None and (others := _others(PictureSet(rig.data, "train").names, study.few)):
+        left_out = folder / "left_out.txt"
+        left_out.write_text("\n".join(others))
+        words += ["--leave-out", str(left_out)]
+    return words
+
+
+def _others(names: Sequence[str], count: int) -> list[str]:
+    """All but so many of them, evenly spread."""
+    kept = {i * len(names) // count for i in range(count)}
+    return [name for i, name in enumerate(names) if i not in kept]
+
+
+@torch.no_grad()
+def _multiplications(trainer: Trainer) -> int:
+    network: nn.Module = trainer.recipe.model
+    x: Tensor = trainer.held_out[:1].to(trainer.accelerator.device)
+    with FlopCounterMode(display=False) as counter:
+        network(x)
+    return cast(int, counter.get_total_flops()) // 2  # it counts additions as well
 
 
 @torch.inference_mode()
 def _measured(trainer: Trainer, rig: Rig, folder: Path) -> dict[str, Any]:
-    """The figures of a codec as it would be stored."""
+    """A prior's held-out figures; of a codec, those of what would be stored."""
+    if isinstance(trainer.recipe, priors.PriorRecipe):
+        held_out: dict[str, Any] = curve(trainer.plan.out / "log.jsonl")["held_out"][-1]
+        return held_out
     with averaged(trainer.recipe) as model:
         store(cast(nn.Module, model), folder)
-        stored = type(model).from_pretrained(folder).float().eval()
-    codec = cast(Codec, stored)
-    return evaluate(codec, rig.data) | {"frechet": rig.reference.frechet_of(codec)}
+        codec = cast(Codec, type(model).from_pretrained(folder).float().eval())
+    rebuilt = (codec.decode(codec.encode(x).z) for squares in rig.reference.sides[1] for x in squares)
+    pooled = features(rebuilt, rig.reference.perceptual)
+    return evaluate(codec, rig.data) | {"frechet": metrics.frechet(pooled, rig.reference.real)}
 
 
 def _parser() -> argparse.ArgumentParser:

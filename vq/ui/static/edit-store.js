@@ -52,7 +52,7 @@ function pending() {
 // From an edit until its picture stands on the canvas.
 const busy = () => (root.dataset.busy = String(Boolean(outbox.flying || outbox.waiting.length || outbox.painting)));
 
-// As many as the server takes in one message, props.most: {edits, nearest}, the latter were each of a whole grid.
+// As many as the server takes in one message, props.most: {edits, nearest}; nearest: if each covers a whole grid.
 function batch() {
   const most = props.most;
   let nearest = 0;
