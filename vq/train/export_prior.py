@@ -33,6 +33,7 @@ from vq.train.export import Account, read_notes, run_record, store
 TRIED = (
     Options(),
     Options(temperature=0.9),
+    Options(temperature=0.8),
     Options(top_p=0.95),
     Options(top_p=0.9),
     Options(top_p=0.8),
