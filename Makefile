@@ -3,7 +3,7 @@
 # make torture  all bad uploads and nonsense for every endpoint that the tests can make; make test takes a draw of them
 # make check  lint, format, types, and known vulnerabilities of what is installed
 # make space OUT=dir   collect what a Hugging Face Space needs and check it; VQ_WEIGHTS=org/prefix, ZEROGPU=1
-# make trials DATA=cats64.zip PERCEPTUAL=squeezenet1_1.safetensors   what each setting of a recipe does; two hours
+# make trials DATA=cats64.zip PERCEPTUAL=squeezenet1_1.safetensors   what each setting of a recipe does; two hours, into runs/trials
 # make report CATS=cats64.zip PHOTOS=photos160.zip PERCEPTUAL=squeezenet1_1.safetensors   write weights/README.md
 PYTHON ?= python3
 VENV := .venv

@@ -181,7 +181,10 @@ def _faultless(generators: Mapping[str, Figures]) -> str:
         return ""
     real = next(iter(generators.values()))["neighbour_real"][1]
     where = " or ".join(through)
-    return f"A prior without fault would be there: at a median of {where}, where held-out pictures are at {real:.0f}. "
+    return (
+        "The samples of even a faultless prior pass through its codec: their median distance would be that of its "
+        f"reconstructions, {where}, where that of held-out pictures is {real:.0f}. "
+    )
 
 
 def _by_title(corner: str, figures: Mapping[str, Figures], columns: Sequence[tuple[str, str, str]]) -> str:
@@ -221,9 +224,9 @@ def _trials(pictures: str) -> list[str]:
         "## One setting at a time",
         "Short runs that differ from the recipe in one setting, or the few that answer one question, made by `make "
         "trials DATA=… PERCEPTUAL=…`. The band is where one more seed of the recipe itself would end, with a "
-        "probability of 95 %: what lies in it says nothing, and of twenty settings that do nothing one lies beyond it. "
-        "What is beyond it is bold in the tables. So short a run shows what helps at the start, not always what helps "
-        "in the end.",
+        "probability of 95 %: what lies in it says nothing, and of twenty figures that nothing has changed about one "
+        "lies beyond it. What is beyond it is green (better) or red (worse), and bold in the tables. So short a run "
+        "shows what helps at the start, not always what helps in the end; figures are of its last state.",
         f"![Each setting's distance from the recipe]({pictures}/trials.png)",
         *(trials.markdown(name, study) for name, study in studies.items()),
     ]

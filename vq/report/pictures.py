@@ -125,21 +125,22 @@ def trials_plot(studies: Mapping[str, trials.Study], path: Path) -> None:
 def _deviations(axes: Axes, study: trials.Study, of: trials.Figure) -> None:
     rows = study["rows"]
     low, high = trials.band(study, of.key)
-    if of.key == "frechet":  # which grows tenfold where something goes wrong
+    middle, least = (low + high) / 2, min(row["figures"].get(of.key, high) for row in rows)
+    if of.key == "frechet" and least > 0:  # it grows tenfold where something goes wrong
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 1.5, 2, 3, 5)))
         axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
         axes.xaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,.0f}"))
-        low = max(low, 1.0)
+        low = max(low, least / 2)
     axes.axvspan(low, high, color="grey", alpha=0.25, lw=0)
-    axes.axvline((low + high) / 2, color="grey", lw=0.8)
+    axes.axvline(middle, color="grey", lw=0.8)
     for place, row in zip(range(len(rows), 0, -1), rows, strict=True):
         if of.key not in row["figures"]:
             continue
         value = row["figures"][of.key]
         colour = {"better": "C2", "worse": "C3", "chance": "black"}[trials.verdict(study, row, of)]
         axes.scatter(value, place, 18, colour, zorder=3)
-        axes.hlines(place, (low + high) / 2, value, colour, lw=0.8)
+        axes.hlines(place, middle, value, colour, lw=0.8)
     axes.set_yticks(range(len(rows), 0, -1), [trials.label(row) for row in rows], fontsize=7)
     axes.tick_params("x", labelsize=7)
     axes.set_xlabel(f"{of.title} ({'more' if of.more else 'less'} is better)", fontsize=8)

@@ -76,7 +76,7 @@ def label(row: Row) -> str:
 def markdown(name: str, study: Study) -> str:
     """A heading, what all runs share, and a line a run; bold: beyond what chance does."""
     shown = figures(study)
-    of = f"{study['few']:,} different ones" if study["few"] else "all there are"
+    of = f"{study['few']:,} different ones" if study["few"] else "the whole training set"
     head = ["question", "setting", *(f.title for f in shown), "parameters", "multiplications a picture"]
     lines = [head, ["---"] * 2 + ["---:"] * (len(head) - 2)]
     asked = ""
@@ -87,11 +87,11 @@ def markdown(name: str, study: Study) -> str:
         asked = row["question"]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     base = f"; all with `{' '.join(study['base'])}`" if study["base"] else ""
-    return f"### {name}\n\n{study['pictures']:,} pictures a run, of {of}{base}.\n\n{table}"
+    return f"### {name}\n\n{study['pictures']:,} pictures a run, drawn from {of}{base}.\n\n{table}"
 
 
 def _cell(study: Study, row: Row, of: Figure) -> str:
     if of.key not in row["figures"]:
-        return "failed"
+        return "diverged"
     text = of.form.format(row["figures"][of.key])
     return text if verdict(study, row, of) == "chance" else f"**{text}**"

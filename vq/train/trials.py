@@ -4,12 +4,15 @@
 
 All runs of a study train on as many pictures; those of one seed see the same ones in the same order. The first few
 repeat the recipe with other seeds: their spread is what chance does. FOLDER/trials.json has the figures. A run that
-stands there is not made again, so that a stopped call can be repeated; the report reads weights/trials.json.
+stands there is not made again, so that a stopped call can be repeated (on the same machine, or rounding differs). The
+report reads weights/trials.json: copy the file there.
 """
 
 import argparse
 import dataclasses
+import hashlib
 import json
+import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -196,7 +199,9 @@ def _about(study: Study, rig: Rig) -> dict[str, Any]:
     spec = spec_of(parser().parse_args(_words(study, Trial(""), rig, rig.out)))
     recipe = {key: value for key, value in dataclasses.asdict(spec).items() if key != "model"}
     about = {"model": study.model, "base": study.base, "pictures": study.pictures, "few": study.few, "recipe": recipe}
-    about |= {"data": Path(rig.data).name} | ({"codebook_sha256": fingerprint(_codec(study))} if study.prior else {})
+    names = [name for split in ("train", "val") for name in PictureSet(rig.data, split).names]
+    about |= {"data": Path(rig.data).name, "names": hashlib.sha256("\n".join(names).encode()).hexdigest()}
+    about |= {"codebook_sha256": fingerprint(_codec(study))} if study.prior else {}
     return cast(dict[str, Any], json.loads(json.dumps(about)))
 
 
@@ -206,9 +211,9 @@ def _codec(study: Study) -> Codec:
 
 
 def run(study: Study, trial: Trial, rig: Rig) -> dict[str, Any]:
-    """One run, in a folder that is emptied for it: figures, or why it failed. Raises KeyboardInterrupt when stopped.
+    """One run, in a folder emptied for it; without figures if it diverged. Raises KeyboardInterrupt when stopped.
 
-    multiplications: one picture's forward, in the products with the network's matrices and kernels.
+    multiplications: of a picture's way forward, in products with the network's matrices and kernels.
     """
     folder, tokens = rig.out / "run", rig.out / "tokens.safetensors"
     shutil.rmtree(folder, ignore_errors=True)
@@ -224,12 +229,19 @@ def run(study: Study, trial: Trial, rig: Rig) -> dict[str, Any]:
         if not trainer.complete():
             raise KeyboardInterrupt
         found = _measured(trainer, rig, folder / "weights")
-    except (ValueError, RuntimeError) as error:  # a run that diverges is an answer, too
-        print(f"failed: {error}", flush=True)
-        return row | {"failed": str(error).splitlines()[0], "figures": {}}
+    except (ValueError, RuntimeError) as error:
+        if not _diverged(network):
+            raise
+        print(f"diverged: {error}", flush=True)
+        return row | {"figures": {}}  # which is an answer, too
     if study.prior:
         shutil.copy(folder / tokens.name, tokens)
-    return row | {"figures": {key: round(found[key], 4) for key in KEPT if found.get(key) is not None}}
+    kept = {key: found[key] for key in KEPT if found.get(key) is not None and math.isfinite(found[key])}
+    return row | {"figures": {key: round(value, 4) for key, value in kept.items()}}
+
+
+def _diverged(network: nn.Module) -> bool:
+    return not all(bool((p.abs() < 1e6).all()) for p in network.parameters())  # no comparison with NaN is true
 
 
 def _words(study: Study, trial: Trial, rig: Rig, folder: Path) -> list[str]:
