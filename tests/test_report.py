@@ -48,7 +48,7 @@ def test_every_codec_and_generator_has_its_row(written: tuple[str, Path]) -> Non
 def test_every_picture_it_names_is_there(written: tuple[str, Path]) -> None:
     page, pictures = written
     named = re.findall(r"!\[[^]]*\]\(pictures/([^)]+)\)", page)
-    assert set(named) == {path.name for path in pictures.iterdir()} and len(named) == 7
+    assert set(named) == {path.name for path in pictures.iterdir()} and len(named) == 8
 
 
 def test_figures_are_those_that_evaluate_prints(root: Path, written: tuple[str, Path]) -> None:

@@ -36,7 +36,7 @@ def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(trials, "STUDIES", TINY)
     cats = tiny.write_set(tmp_path / "cats", train=6, val=5, size=64)
     net = tiny.write_perceptual(tmp_path / "squeezenet.safetensors")
-    return ["--data", str(cats), "--perceptual", str(net), "--out", str(tmp_path / "out")]
+    return ["--data", str(cats), "--perceptual", str(net), "--out", str(tmp_path / "out"), "--precision", "no"]
 
 
 @pytest.fixture

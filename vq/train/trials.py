@@ -150,8 +150,8 @@ STUDIES = {
 class Rig:
     """What all runs of a call share. out: the folder of trials.json, of the run at hand, and of the last tokens."""
 
-    def __init__(self, data: str, perceptual: Path, out: Path):
-        self.data, self.perceptual, self.out = data, perceptual, out
+    def __init__(self, data: str, perceptual: Path, out: Path, precision: str = "auto"):
+        self.data, self.perceptual, self.out, self.precision = data, perceptual, out, precision
         self.reference = Reference(data, SIZE, SqueezeNet.from_file(perceptual))
         out.mkdir(parents=True, exist_ok=True)
 
@@ -161,7 +161,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if unknown := [name for name in args.studies if name not in STUDIES]:
             raise ValueError(f"{unknown[0]}: no such study; there are {'; '.join(STUDIES)}")
-        rig = Rig(args.data, args.perceptual, args.out)
+        rig = Rig(args.data, args.perceptual, args.out, args.precision)
         for name in args.studies or STUDIES:
             conduct(name, STUDIES[name], rig)
     except MISTAKES as error:
@@ -233,7 +233,8 @@ def run(study: Study, trial: Trial, rig: Rig) -> dict[str, Any]:
         if not _diverged(network):
             raise
         print(f"diverged: {error}", flush=True)
-        return row | {"figures": {}}  # which is an answer, too
+    if _diverged(network):  # which is an answer, too; without an error its figures would mean nothing
+        return row | {"figures": {}}
     if study.prior:
         shutil.copy(folder / tokens.name, tokens)
     kept = {key: found[key] for key in KEPT if found.get(key) is not None and math.isfinite(found[key])}
@@ -247,7 +248,7 @@ def _diverged(network: nn.Module) -> bool:
 def _words(study: Study, trial: Trial, rig: Rig, folder: Path) -> list[str]:
     """The command of a run, but for its length."""
     words = [study.model, "--data", rig.data, "--perceptual", str(rig.perceptual), "--out", str(folder)]
-    words += ["--seed", str(trial.seed), "--save-minutes", "1e9", "--steps", "1"]
+    words += ["--seed", str(trial.seed), "--save-minutes", "1e9", "--steps", "1", "--precision", rig.precision]
     words += ["--set", *study.base, *trial.settings]
     words += ["--codec", priors.SPECS[study.model].config["codec"]] if study.prior else []
     if study.few is not None and (others := _others(PictureSet(rig.data, "train").names, study.few)):
@@ -292,6 +293,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--data", required=True, metavar="PATH", help="a folder or zip of pictures")
     p.add_argument("--perceptual", type=Path, required=True, metavar="PATH", help="SqueezeNet 1.1 (safetensors)")
     p.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for trials.json, and the run at hand")
+    p.add_argument("--precision", choices=["auto", "no", "bf16"], default="auto")
     return p
 
 
