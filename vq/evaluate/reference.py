@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -19,28 +20,28 @@ Pooled = Tensor  # (N,512), see SqueezeNet.pooled
 class Reference:
     """Features, tokens and reconstructions of one set's pictures at one size.
 
-    All of it is computed when first asked for, and kept: several generators share one. What holds mirror images has
-    them in its second half, in the same order.
+    All of it is computed when first asked for, and kept: several generators share one. What a codec made of the
+    pictures is kept as long as the codec is. What holds mirror images has them in its second half, in the same order.
     Raises DataError when a split is missing.
     """
 
     def __init__(self, data: str | Path, size: int, perceptual: SqueezeNet):
         self.size, self.perceptual = size, perceptual
         self.squares = {split: Squares(PictureSet(data, split), size) for split in ("train", "val")}
-        self.sides = frechet_sides(data, size)
-        self._rebuilt: dict[Codec, Pooled] = {}
-        self._frechet: dict[Codec, float] = {}
+        self._real, self._others = frechet_sides(data, size)
+        self._rebuilt: WeakKeyDictionary[Codec, Pooled] = WeakKeyDictionary()
+        self._frechet: WeakKeyDictionary[Codec, float] = WeakKeyDictionary()
         self._tokens: dict[tuple[Codec, str], Tensor] = {}
 
     @cached_property
     def real(self) -> Pooled:
         """The first 2,000 of train/: one side of every Fréchet distance."""
-        return features(self.sides[0], self.perceptual)
+        return features(self._real, self.perceptual)
 
     @cached_property
     def others(self) -> Pooled:
         """val/, filled up to 2,000 from train/ after those of `real`."""
-        return torch.cat([features(squares, self.perceptual) for squares in self.sides[1]])
+        return torch.cat([features(squares, self.perceptual) for squares in self._others])
 
     @cached_property
     def train(self) -> Pooled:
@@ -60,7 +61,7 @@ class Reference:
     def rebuilt(self, codec: Codec) -> Pooled:
         """What the codec makes of `others`."""
         if codec not in self._rebuilt:
-            parts = (codec.decode(codec.encode(x.to(device_of(codec))).z).cpu() for s in self.sides[1] for x in s)
+            parts = (codec.decode(codec.encode(x.to(device_of(codec))).z).cpu() for s in self._others for x in s)
             self._rebuilt[codec] = features(parts, self.perceptual)
         return self._rebuilt[codec]
 

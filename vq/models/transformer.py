@@ -52,7 +52,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0):
         super().__init__()
-        self.dropout = dropout
+        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
         self.norm1 = nn.LayerNorm(width, bias=False)
         self.attention = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, bias=False)
@@ -64,11 +64,8 @@ class Block(nn.Module):
         return self.down(self.up(self.norm2(x_BTC)).relu().square())
 
     def forward(self, x_BTC: Tensor) -> Tensor:
-        x_BTC = x_BTC + self._dropped(self.attention(self.norm1(x_BTC)))
-        return x_BTC + self._dropped(self.mlp(x_BTC))
-
-    def _dropped(self, y_BTC: Tensor) -> Tensor:
-        return F.dropout(y_BTC, self.dropout) if self.dropout and self.training else y_BTC
+        x_BTC = x_BTC + self.drop(self.attention(self.norm1(x_BTC)))
+        return x_BTC + self.drop(self.mlp(x_BTC))
 
 
 class Transformer(Prior):

@@ -25,10 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vq import metrics
 from vq.codec import Codec, fingerprint
 from vq.evaluate.codec import evaluate
-from vq.evaluate.reference import Reference, features
+from vq.evaluate.reference import Reference
 from vq.hub import load
 from vq.models.squeezenet import SqueezeNet
 from vq.pictures import PictureSet
@@ -282,9 +281,7 @@ def _measured(trainer: Trainer, rig: Rig, folder: Path) -> dict[str, Any]:
     with averaged(trainer.recipe) as model:
         store(cast(nn.Module, model), folder)
         codec = cast(Codec, type(model).from_pretrained(folder).float().eval())
-    rebuilt = (codec.decode(codec.encode(x).z) for squares in rig.reference.sides[1] for x in squares)
-    pooled = features(rebuilt, rig.reference.perceptual)
-    return evaluate(codec, rig.data) | {"frechet": metrics.frechet(pooled, rig.reference.real)}
+    return evaluate(codec, rig.data) | {"frechet": rig.reference.frechet_of(codec)}
 
 
 def _parser() -> argparse.ArgumentParser:
